@@ -1,0 +1,38 @@
+package credential
+
+import "time"
+
+// Memo is what the queue remembers of a credential between two renewals. It is
+// kept in Redis, so it holds no secret, and it may be lost at any time: all of
+// it can be found again in Vault, but for the counts, which then start anew.
+type Memo struct {
+	Provider string `json:"p,omitempty"`
+	Auth     string `json:"a,omitempty"`
+	Status   Status `json:"s,omitempty"`
+	// Failures counts the failed attempts since the last success, for the backoff.
+	Failures int `json:"f,omitempty"`
+	// Refusals counts the spaced refusals of a static credential.
+	Refusals int `json:"r,omitempty"`
+	// CredentialVersion is the version of the stored document that was last
+	// acted on; another one means that a person edited it.
+	CredentialVersion int `json:"v,omitempty"`
+	// ExpiresAt is the published token's expiry, zero if it has none.
+	ExpiresAt time.Time `json:"e,omitzero"`
+	// GrantExpiresAt is when a rotating grant's refresh token dies, zero if there is none.
+	GrantExpiresAt time.Time `json:"g,omitzero"`
+	// IntentSince is when the open intent of a rotating grant began, zero if there is none.
+	IntentSince time.Time `json:"i,omitzero"`
+	// SlotAt is the place that the rate limit gave to a renewal that had to
+	// wait for it, zero if it has none.
+	SlotAt time.Time `json:"l,omitzero"`
+	// Forced asks for a renewal that is not due yet: a person or a reader asked.
+	Forced bool `json:"n,omitempty"`
+}
+
+// Entry is one credential's place in the queue.
+type Entry struct {
+	ID ID
+	// Due is when the credential next needs attention.
+	Due  time.Time
+	Memo Memo
+}

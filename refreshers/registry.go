@@ -1,0 +1,160 @@
+package refreshers
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"refresher/internal/credential"
+)
+
+// Registry knows all methods of all providers. It does not change once made, so
+// it may be used from several goroutines.
+type Registry struct {
+	methods []Method
+}
+
+// NewRegistry returns a registry of the methods; the first one of a provider is
+// its default. It panics if two have the same name: that is a mistake in the program.
+func NewRegistry(methods ...[]Method) *Registry {
+	r := &Registry{methods: slices.Concat(methods...)}
+	seen := make(map[string]bool, len(r.methods))
+	for _, m := range r.methods {
+		if seen[m.Name()] {
+			panic("refreshers: two methods are called " + m.Name())
+		}
+		seen[m.Name()] = true
+	}
+	return r
+}
+
+// Methods returns all methods in the order in which they were registered.
+func (r *Registry) Methods() []Method { return slices.Clone(r.methods) }
+
+// Find returns a provider's method; an empty auth means its first one.
+func (r *Registry) Find(provider, auth string) (Method, error) {
+	var names []string
+	for _, m := range r.methods {
+		if m.Provider != provider {
+			continue
+		}
+		if auth == "" || m.Auth == auth {
+			return m, nil
+		}
+		names = append(names, m.Auth)
+	}
+	if len(names) == 0 {
+		return Method{}, credential.Misconfigured("", "unknown_provider",
+			fmt.Errorf("field \"provider\": %q is not known; known are %s", shorten(provider), strings.Join(r.Providers(), ", ")))
+	}
+	return Method{}, credential.Misconfigured(provider, "unknown_method",
+		fmt.Errorf("field \"auth\": %q is not a method of %s; its methods are %s", shorten(auth), provider, strings.Join(names, ", ")))
+}
+
+// Providers returns the names of all providers, each once, in order of registration.
+func (r *Registry) Providers() []string {
+	var names []string
+	for _, m := range r.methods {
+		if !slices.Contains(names, m.Provider) {
+			names = append(names, m.Provider)
+		}
+	}
+	return names
+}
+
+// Resolve finds the method of a stored credential, checks its fields, and
+// returns the credential completed: Auth and BaseURL filled in. All that is wrong is said at once, in one
+// KindMisconfigured error that names the fields. Fields that the method does not
+// know are ignored here, so that one that a newer version knows does no harm;
+// Unknown lists them. guard checks a URL against the method's hosts.
+func (r *Registry) Resolve(c credential.Credential, guard func(rawURL string, hosts []string) error) (Method, credential.Credential, error) {
+	m, err := r.Find(c.Provider, c.Auth)
+	if err != nil {
+		return Method{}, c, err
+	}
+	c.Auth = m.Auth
+	problems := m.checkFields(c, guard)
+	if c.BaseURL == "" && m.DefaultBaseURL != nil && len(problems) == 0 {
+		c.BaseURL = m.DefaultBaseURL(c)
+	}
+	c.BaseURL = strings.TrimRight(c.BaseURL, "/")
+	if c.BaseURL == "" && m.DefaultBaseURL == nil {
+		problems = append(problems, errors.New(`field "base_url" is missing`))
+	} else if c.BaseURL != "" {
+		if err := guard(c.BaseURL, m.Hosts); err != nil {
+			problems = append(problems, fmt.Errorf(`field "base_url": %w`, err))
+		}
+	}
+	if len(problems) == 0 && m.Check != nil {
+		if err := m.Check(c); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	if len(problems) > 0 {
+		return m, c, credential.Misconfigured(m.Provider, "bad_field", joinLine(problems))
+	}
+	return m, c, nil
+}
+
+func (m Method) checkFields(c credential.Credential, guard func(string, []string) error) []error {
+	var problems []error
+	for _, f := range m.Fields {
+		value := c.Field(f.Name)
+		switch {
+		case value == "" && f.Required:
+			problems = append(problems, fmt.Errorf("field %q is missing", f.Name))
+		case value != "" && f.URL:
+			if err := guard(value, m.Hosts); err != nil {
+				problems = append(problems, fmt.Errorf("field %q: %w", f.Name, err))
+			}
+		case value != "" && f.Check != nil:
+			if err := f.Check(value); err != nil {
+				problems = append(problems, fmt.Errorf("field %q: %w", f.Name, err))
+			}
+		}
+	}
+	return problems
+}
+
+// Unknown returns the names of c's fields that the method does not know, sorted.
+func (m Method) Unknown(c credential.Credential) []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(c.Fields)) {
+		if !slices.ContainsFunc(m.Fields, func(f Field) bool { return f.Name == name }) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// APIURL returns what readers of c's token call.
+func (m Method) APIURL(c credential.Credential) string {
+	if c.APIURL != "" {
+		return c.APIURL
+	}
+	if m.DefaultAPIURL != nil {
+		if u := m.DefaultAPIURL(c); u != "" {
+			return u
+		}
+	}
+	return c.BaseURL
+}
+
+// joinLine joins errors into one that stands on a single line.
+func joinLine(errs []error) error {
+	texts := make([]string, len(errs))
+	for i, err := range errs {
+		texts[i] = err.Error()
+	}
+	return errors.New(strings.Join(texts, "; "))
+}
+
+// shorten keeps a value from a stored document short enough for a message.
+func shorten(s string) string {
+	if len(s) > 40 {
+		return s[:40] + "…"
+	}
+	return s
+}
