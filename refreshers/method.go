@@ -51,6 +51,9 @@ type Method struct {
 	// Interval is the method's own time between two calls; zero means that it
 	// follows from the token's lifetime.
 	Interval func(credential.Credential) time.Duration
+	// Render returns the headers that a reader puts on a call, for an access token
+	// that the protocol finds in Vault; Rotating only.
+	Render func(c credential.Credential, accessToken credential.Secret) map[string]credential.Secret
 	// GrantLifetime is how long a refresh token lives; Rotating only.
 	GrantLifetime time.Duration
 	// DormantInterval is the time between two rotations of a credential of which only the

@@ -2,6 +2,7 @@ package credential
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 )
@@ -110,6 +111,8 @@ var (
 	ErrConflict = errors.New("the document changed in the meantime")
 	// ErrNotFound: there is no such document.
 	ErrNotFound = errors.New("not found")
+	// ErrDeleted: the document was deleted, and Vault still says so. It is an ErrNotFound.
+	ErrDeleted = fmt.Errorf("deleted: %w", ErrNotFound)
 	// ErrLeaseHeld: another worker holds the tenant's lease.
 	ErrLeaseHeld = errors.New("another worker holds the lease")
 )

@@ -53,6 +53,9 @@ type Intent struct {
 	// Probe says that the token may have been presented before, and that this
 	// presentation is a recorded exception.
 	Probe bool
+	// NotBefore, if set, keeps the next probe back until then: the provider
+	// refused the token before the access token had expired.
+	NotBefore time.Time
 	// Claim says that another owner announced itself and has not presented the
 	// token yet.
 	Claim bool

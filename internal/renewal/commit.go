@@ -1,0 +1,137 @@
+package renewal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"refresher/internal/credential"
+	"refresher/internal/escrow"
+	"refresher/refreshers"
+)
+
+// errOvertaken means that the document holds neither the presented token nor its
+// successor: a person authorized again while the answer was under way.
+var errOvertaken = errors.New("a newer authorization has taken this one's place")
+
+// errLeft means that a commit was left to recovery because the process is stopping.
+var errLeft = errors.New("the process is stopping; the sealed answer will be committed by recovery")
+
+// keep is steps 7 to 9: it brings a new token to Vault, publishes it, and clears
+// the sealed copies.
+func (e *Engine) keep(ctx context.Context, t *turn, ref escrow.Ref, result refreshers.Result, startedAt time.Time, as string) Outcome {
+	e.markAnswered(ctx, t, ref, result)
+	switch err := e.commit(ctx, t, ref, t.rotated(result, startedAt)); {
+	case errors.Is(err, errOvertaken):
+		e.setAside(ctx, t.visit, ref, err)
+		return Outcome{Result: ResultFailed, Due: time.Now(), Memo: t.memo, Err: err}
+	case err != nil:
+		return e.storeFailed(t.visit, err)
+	}
+	t.memo.Failures, t.memo.Refusals = 0, 0
+	e.noteGrant(t)
+	published := e.publishGrant(ctx, t)
+	if err := e.Escrow.Delete(ctx, ref); err != nil {
+		t.log.Warn().Err(err).Msg("a committed answer stays in the spool for now")
+	}
+	if published != nil {
+		return e.storeFailed(t.visit, published)
+	}
+	return Outcome{Result: as, Due: e.rotationDue(t), Memo: t.memo}
+}
+
+// markAnswered tells the spent list what the answer proves.
+func (e *Engine) markAnswered(ctx context.Context, t *turn, ref escrow.Ref, result refreshers.Result) {
+	mark := e.Escrow.Rotated
+	if result.RefreshToken == "" || result.RefreshToken == t.grant.RefreshToken {
+		mark = e.Escrow.Unspent // it lives on, and will be presented again
+	}
+	if err := mark(ctx, ref.Presented); err != nil {
+		t.log.Warn().Err(err).Msg("the spent list could not be written")
+	}
+}
+
+// rotated returns the grant as it is after the answer. An answer without a
+// refresh token leaves the presented one in place, with its issue date.
+func (t *turn) rotated(result refreshers.Result, startedAt time.Time) credential.Grant {
+	next := t.grant.Clone()
+	next.State, next.Intent = credential.GrantIdle, nil
+	if result.RefreshToken != "" {
+		next.RefreshToken, next.RefreshTokenIssuedAt = result.RefreshToken, startedAt.UTC()
+	}
+	next.Generation++
+	next.AccessToken, next.TokenType = result.AccessToken, result.TokenType
+	next.IssuedAt, next.ExpiresAt = startedAt.UTC(), result.ExpiresAt.UTC()
+	return next
+}
+
+// commit writes the rotated grant, for as long as it takes. After an error it
+// reads back, because a check-and-set that had succeeded fails when it is
+// repeated. On success t holds what is in Vault.
+func (e *Engine) commit(ctx context.Context, t *turn, ref escrow.Ref, next credential.Grant) error {
+	seed := lastSeed(t.grant)
+	cas := t.version
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, e.limits.CommitRetryMax) {
+		version, err := e.Grants.PutGrant(ctx, t.entry.ID, next, cas)
+		if err == nil {
+			t.grant, t.version = next, version
+			return nil
+		}
+		e.Observer.Event(EventCommitConflict, t.cred.Provider)
+		doc, version, readErr := e.Grants.Grant(ctx, t.entry.ID)
+		switch {
+		case readErr != nil:
+			err = errors.Join(err, readErr)
+		case doc.AccessToken == next.AccessToken && doc.RefreshToken == next.RefreshToken:
+			t.grant, t.version = doc, version
+			return nil
+		case doc.State == "" || fits(doc, ref.Presented, seed):
+			cas = version // the token we presented is still there, or nothing is
+			if errors.Is(err, credential.ErrConflict) {
+				next.Generation = max(next.Generation, doc.Generation+1)
+				continue
+			}
+		default:
+			return errOvertaken
+		}
+		t.log.Warn().Err(err).Dur("again_in_ms", wait).Msg("a rotation is not committed yet")
+		select {
+		case <-time.After(wait):
+		case <-t.leave:
+			return fmt.Errorf("%w: %w", errLeft, err)
+		}
+	}
+}
+
+// publishGrant is step 8: it publishes what the grant holds, if that is behind.
+func (e *Engine) publishGrant(ctx context.Context, t *turn) error {
+	if t.grant.AccessToken == "" {
+		return nil
+	}
+	headers, due := t.method.Render(t.cred, t.grant.AccessToken), e.rotationDue(t)
+	return e.publish(ctx, t.visit, func(current credential.Token) (credential.Token, bool) {
+		if current.Generation > t.grant.Generation {
+			return current, false
+		}
+		next := credential.Token{
+			Status: credential.StatusActive, Headers: maps.Clone(headers),
+			AccessToken: t.grant.AccessToken, TokenType: t.grant.TokenType,
+			IssuedAt: t.grant.IssuedAt, ExpiresAt: t.grant.ExpiresAt, RenewAt: due, Generation: t.grant.Generation,
+		}
+		t.describe(&next)
+		return next, true
+	})
+}
+
+// setAside puts an answer out of the way that fits nothing any more, and says so loudly.
+func (e *Engine) setAside(ctx context.Context, v *visit, ref escrow.Ref, cause error) {
+	e.Observer.Event(EventSetAside, v.cred.Provider)
+	log := v.log.Error().AnErr("cause", cause).Str("attempt", ref.Attempt)
+	if err := e.Escrow.SetAside(ctx, ref); err != nil {
+		log.Err(err).Msg("an answer that fits no document could not be set aside; it stays where it is")
+		return
+	}
+	log.Msg("an answer that fits no document was set aside in the spool (folder aside)")
+}

@@ -1,0 +1,133 @@
+package renewal
+
+import (
+	"time"
+
+	"refresher/internal/credential"
+)
+
+// step is what to do next about a rotating grant.
+type step int
+
+const (
+	// stepRest: nothing is due.
+	stepRest step = iota
+	// stepPresent: present the refresh token for the first time.
+	stepPresent
+	// stepDead: the grant is dead; only a person can help.
+	stepDead
+	// stepWait: an intent is open, and it is not time to do anything about it.
+	stepWait
+	// stepProbe: present the token again as a recorded probe.
+	stepProbe
+	// stepClaim: announce that someone else's intent will be taken over.
+	stepClaim
+)
+
+// situation is all that the decision rests on.
+type situation struct {
+	grant credential.Grant
+	// owner is this process's identity.
+	owner string
+	// held: a goroutine of this process works on the open intent's attempt.
+	held bool
+	// watched: Vault was readable throughout since the open claim was made.
+	watched bool
+	// due is when the grant is to be renewed, forced that someone asked for it now.
+	due    time.Time
+	forced bool
+	// dormant: only the grant is kept alive, and nobody uses the access token.
+	dormant bool
+	// tokenExpiresAt is the published access token's expiry.
+	tokenExpiresAt time.Time
+	now            time.Time
+}
+
+// decide says what to do about a grant whose seed is adopted and for which no
+// sealed answer was found, and, for stepWait and stepRest, until when.
+func (l Limits) decide(s situation) (step, time.Time) {
+	switch {
+	case s.grant.State == credential.GrantDead:
+		return stepDead, time.Time{}
+	case s.grant.Intent == nil:
+		if s.forced || !s.now.Before(s.due) {
+			return stepPresent, s.now
+		}
+		return stepRest, s.due
+	case s.grant.Intent.Owner == s.owner:
+		return l.decideOwn(s)
+	default:
+		return l.decideOther(s)
+	}
+}
+
+// decideOwn: the intent is this identity's own. Once no goroutine of ours holds
+// the attempt its answer cannot reach us any more; the provider may still be
+// working on it until the in-flight bound is over.
+func (l Limits) decideOwn(s situation) (step, time.Time) {
+	intent := s.grant.Intent
+	at := latest(intent.BeganAt.Add(l.InFlightBound), intent.NotBefore)
+	switch {
+	case s.held:
+		return stepWait, s.now.Add(l.recheck())
+	case intent.Claim && !s.watched:
+		return stepClaim, s.now
+	case s.now.Before(at) && intent.Claim:
+		return stepWait, earliest(at, s.now.Add(l.recheck()))
+	case s.now.Before(at):
+		return stepWait, at
+	default:
+		return stepProbe, s.now
+	}
+}
+
+// decideOther: the intent is someone else's, who alone knows whether an answer
+// came. It is left alone for as long as they could come back, and while the
+// published token still serves.
+func (l Limits) decideOther(s situation) (step, time.Time) {
+	intent, after := s.grant.Intent, l.TakeoverAfter
+	if s.dormant {
+		after = l.TakeoverAfterDormant
+	}
+	at := latest(intent.BeganAt.Add(after), s.tokenExpiresAt, intent.NotBefore)
+	if s.now.Before(at) {
+		// Looked at often: its owner may commit and die before publishing.
+		return stepWait, earliest(at, s.now.Add(l.recheck()))
+	}
+	return stepClaim, s.now
+}
+
+// recheck is how often an open intent is looked at while it waits.
+func (l Limits) recheck() time.Duration {
+	return min(max(l.InFlightBound/20, time.Second), time.Minute)
+}
+
+// fits reports whether the document still holds the token that was presented,
+// from the same seed, so that its answer belongs there.
+func fits(doc credential.Grant, presentedHash string, seed string) bool {
+	return doc.RefreshToken.Hash() == presentedHash && lastSeed(doc) == seed
+}
+
+func lastSeed(g credential.Grant) string {
+	if len(g.Seeds) == 0 {
+		return ""
+	}
+	return g.Seeds[len(g.Seeds)-1]
+}
+
+func latest(times ...time.Time) time.Time {
+	var last time.Time
+	for _, t := range times {
+		if t.After(last) {
+			last = t
+		}
+	}
+	return last
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,116 @@
+package renewal
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"refresher/internal/credential"
+	"refresher/internal/escrow"
+	"refresher/refreshers"
+)
+
+// sealLimit bounds the sealing of one answer.
+const sealLimit = 15 * time.Second
+
+// exchange is the Doer of one presentation. It puts the spent list in front of
+// the first byte, and the seal between the answer and whoever parses it.
+type exchange struct {
+	engine *Engine
+	doer   refreshers.Doer
+	ref    escrow.Ref
+	slot   *escrow.Slot
+	probe  bool
+	log    zerolog.Logger
+
+	// marked: the spent list was told that the token goes out.
+	marked    bool
+	sealed    bool
+	startedAt time.Time
+}
+
+// gate runs on the open connection just before the first byte.
+func (x *exchange) gate(ctx context.Context) error {
+	err := x.engine.Escrow.Present(ctx, x.ref.Presented, x.probe)
+	x.marked = !errors.Is(err, escrow.ErrSpent)
+	return err
+}
+
+// Do sends the request and seals the raw answer before anybody looks at it.
+func (x *exchange) Do(ctx context.Context, req *http.Request) (refreshers.Answer, error) {
+	answer, err := x.doer.Do(ctx, req)
+	if err != nil {
+		return answer, err
+	}
+	x.startedAt = answer.StartedAt
+	sealing, cancel := context.WithTimeout(context.WithoutCancel(ctx), sealLimit)
+	defer cancel()
+	if err := x.slot.Seal(sealing, encodeAnswer(answer)); err != nil {
+		x.engine.Observer.Event(EventNotSealed, "")
+		x.log.Error().Err(err).Msg("the provider's answer could be kept nowhere but in memory; it is being committed from there")
+	} else {
+		x.sealed = true
+	}
+	return answer, nil
+}
+
+// replay is the Doer that hands out an answer which was sealed earlier.
+type replay refreshers.Answer
+
+// Do returns the sealed answer; nothing is sent.
+func (r replay) Do(context.Context, *http.Request) (refreshers.Answer, error) {
+	return refreshers.Answer(r), nil
+}
+
+// refused settles a presentation that brought no new token. What err proves
+// about the presented token decides what becomes of the intent.
+func (e *Engine) refused(ctx context.Context, t *turn, x *exchange, err error) Outcome {
+	if x.sealed {
+		// It is no rotation, so recovery would only delete it.
+		if delErr := e.Escrow.Delete(ctx, x.ref); delErr != nil {
+			t.log.Warn().Err(delErr).Msg("an answer that is no rotation stays in the spool for now")
+		}
+	}
+	switch {
+	case errors.Is(err, escrow.ErrSpent):
+		e.Observer.Event(EventSpentRefused, t.cred.Provider)
+		return e.lost(ctx, t, x.probe, alreadySpent(t))
+	case credential.KindOf(err) == credential.KindRejected:
+		return e.lost(ctx, t, x.probe, err)
+	case credential.KindOf(err) == credential.KindAmbiguous:
+		return e.stillOpen(ctx, t, err)
+	}
+	if x.probe || (x.marked && e.Escrow.Unspent(ctx, x.ref.Presented) != nil) {
+		// This presentation spent nothing, but an earlier one may have; or the
+		// proof could not be recorded.
+		return e.stillOpen(ctx, t, err)
+	}
+	return e.unspent(ctx, t, err)
+}
+
+// stillOpen leaves the intent for recovery.
+func (e *Engine) stillOpen(ctx context.Context, t *turn, err error) Outcome {
+	outcome := e.failed(ctx, t.visit, err)
+	if retry := t.grant.Intent.BeganAt.Add(e.limits.InFlightBound); outcome.Due.Before(retry) {
+		outcome.Due = t.notPastExpiry(retry)
+	}
+	return outcome
+}
+
+// unspent closes the intent: the token is known to be unspent. If that cannot be
+// written the intent stays open, which is slower and just as safe.
+func (e *Engine) unspent(ctx context.Context, t *turn, cause error) Outcome {
+	next := t.grant.Clone()
+	next.State, next.Intent = credential.GrantIdle, nil
+	version, err := e.Grants.PutGrant(ctx, t.entry.ID, next, t.version)
+	if err != nil {
+		t.log.Warn().Err(err).Msg("the intent could not be closed; it will be probed")
+		return e.failed(ctx, t.visit, cause)
+	}
+	t.grant, t.version = next, version
+	e.noteGrant(t)
+	return e.failed(ctx, t.visit, cause)
+}

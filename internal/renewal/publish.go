@@ -1,0 +1,128 @@
+package renewal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"refresher/internal/credential"
+)
+
+// publishTries bounds how often a publication meets another writer.
+const publishTries = 5
+
+// publish writes the token that change makes of the published one. change
+// returns false if there is nothing to write. It is asked again if another
+// writer comes in between, so the generation only ever goes forward.
+func (e *Engine) publish(ctx context.Context, v *visit, change func(current credential.Token) (credential.Token, bool)) error {
+	ctx = context.WithoutCancel(ctx)
+	for range publishTries {
+		current, version, err := e.Tokens.Token(ctx, v.entry.ID)
+		if err != nil {
+			return fmt.Errorf("publish the token: %w", err)
+		}
+		next, ok := change(current)
+		if !ok || next.Equal(current) {
+			v.adopt(current)
+			return nil
+		}
+		_, err = e.Tokens.PutToken(ctx, v.entry.ID, next, version)
+		if err == nil {
+			v.adopt(next)
+			return nil
+		}
+		if !errors.Is(err, credential.ErrConflict) {
+			return fmt.Errorf("publish the token: %w", err)
+		}
+	}
+	return fmt.Errorf("publish the token: %w, %d times over", credential.ErrConflict, publishTries)
+}
+
+// adopt takes over what is now published.
+func (v *visit) adopt(t credential.Token) {
+	v.token = t
+	v.memo.Status, v.memo.ExpiresAt = t.Status, t.ExpiresAt
+}
+
+// publishStatus changes the published status and message, and nothing else; the
+// token goes on serving. It writes only if the status changes, or if what a person
+// should do does.
+func (e *Engine) publishStatus(ctx context.Context, v *visit, status credential.Status, message string) error {
+	if v.token.Status == status && (v.token.Message == message || !asksPerson(status)) {
+		v.memo.Status = status
+		return nil
+	}
+	return e.publish(ctx, v, func(t credential.Token) (credential.Token, bool) {
+		v.describe(&t)
+		t.Status, t.Message = status, message
+		return t, true
+	})
+}
+
+func asksPerson(s credential.Status) bool {
+	return s == credential.StatusNeedsAuthorization || s == credential.StatusMisconfigured
+}
+
+// describe fills in whom the token is for.
+func (v *visit) describe(t *credential.Token) {
+	if v.method.Provider == "" {
+		return // the document is so broken that its method is not known
+	}
+	t.Provider, t.Auth, t.BaseURL = v.cred.Provider, v.cred.Auth, v.method.APIURL(v.cred)
+}
+
+// failed settles a failure that says something about the credential: a backoff,
+// a status, and a message for a person.
+func (e *Engine) failed(ctx context.Context, v *visit, err error) Outcome {
+	kind := credential.KindOf(err)
+	now := time.Now()
+	var due time.Time
+	status, message := credential.StatusRetrying, err.Error()
+	switch kind {
+	case credential.KindMisconfigured:
+		v.memo.Failures++
+		status = credential.StatusMisconfigured
+		due = now.Add(e.personBackoff(v.memo.Failures))
+	case credential.KindRejected:
+		v.memo.Refusals++
+		if v.memo.Refusals <= len(e.limits.ConfirmRefusals) {
+			due = now.Add(e.limits.ConfirmRefusals[v.memo.Refusals-1])
+			break
+		}
+		status = credential.StatusNeedsAuthorization
+		due = now.Add(e.limits.AskPersonEvery)
+	default:
+		v.memo.Failures++
+		due = now.Add(e.timing.backoff(v.memo.Failures, credential.RetryAfterOf(err), now, v.token.ExpiresAt, e.random()))
+	}
+	if status == credential.StatusRetrying {
+		if status = v.retryingStatus(now); asksPerson(status) {
+			message = v.token.Message // nothing new is known
+		}
+	}
+	if pubErr := e.publishStatus(ctx, v, status, message); pubErr != nil {
+		v.log.Warn().Err(pubErr).Str("status", string(status)).Msg("the status could not be published; it will be tried again")
+	}
+	return Outcome{Result: ResultFailed, Due: due, Memo: v.memo, Err: err}
+}
+
+// personBackoff is the wait before something is tried again that only a person
+// can mend; their edit ends it at once.
+func (e *Engine) personBackoff(failures int) time.Duration {
+	return min(time.Minute<<min(failures, 20), e.limits.AskPersonEvery)
+}
+
+// retryingStatus is the status of a credential whose last attempt failed.
+func (v *visit) retryingStatus(now time.Time) credential.Status {
+	switch {
+	case v.token.Generation == 0:
+		return credential.StatusPending
+	case v.token.Expired(now):
+		return credential.StatusExpired
+	case asksPerson(v.token.Status):
+		return v.token.Status
+	default:
+		return credential.StatusRetrying
+	}
+}

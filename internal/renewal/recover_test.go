@@ -1,0 +1,228 @@
+package renewal_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"refresher/internal/credential"
+	"refresher/internal/providersim"
+	"refresher/internal/renewal"
+)
+
+// dieAt ends the visiting goroutine at the nth occurrence of when, as a crash
+// would: nothing of the protocol's own runs after it.
+func dieAt(when string, n int) func(string) error {
+	seen := 0
+	return func(at string) error {
+		if at == when {
+			if seen++; seen == n {
+				runtime.Goexit()
+			}
+		}
+		return nil
+	}
+}
+
+// crash lets a replica on dir visit acme and die there, and frees the spool.
+func (w *world) crash(dir, when string, n int) {
+	w.t.Helper()
+	r, err := w.open(dir)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.store.on(dieAt(when, n))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.Renew(w.t.Context(), entry(acme))
+	}()
+	<-done
+	w.store.on(func(string) error { return nil })
+	_ = r.escrow.Close()
+}
+
+// age makes an open intent older than it is.
+func (w *world) age(id credential.ID, by time.Duration) {
+	w.store.mu.Lock()
+	defer w.store.mu.Unlock()
+	intent := w.store.grants[id].Intent
+	intent.BeganAt = intent.BeganAt.Add(-by)
+}
+
+// TestCrash: the process dies before or after any effect in Vault; the next one,
+// on the same spool or on another, finishes the work, and nothing is lost or
+// presented without need.
+func TestCrash(t *testing.T) {
+	t.Parallel()
+	points := []struct {
+		when string
+		n    int
+	}{
+		{"before grant.write", 1}, {"after grant.write", 1}, // the intent
+		{"before grant.write", 2}, {"after grant.write", 2}, // the commit
+		{"before token.write", 1}, {"after token.write", 1},
+	}
+	for _, p := range points {
+		for _, same := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s %d same spool %v", p.when, p.n, same), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t)
+				w.checkfrontApp(acme)
+				dir := t.TempDir()
+				w.crash(dir, p.when, p.n)
+				if !same {
+					dir = t.TempDir()
+				}
+				r := w.replica(dir)
+				w.visitUntil(r, entry(acme), func(renewal.Outcome) bool { return w.token(acme).Status == credential.StatusActive })
+				w.serves(acme)
+				want(t, "losses", r.events.count(renewal.EventAnswerLost), 0)
+				want(t, "rotations", w.sims.Checkfront.Ledger().Count(providersim.Match{Endpoint: providersim.EndpointToken, Result: providersim.ResultOK}), 1)
+				noReuse(t, w)
+			})
+		}
+	}
+}
+
+// TestDrain: a process that starts on the spool of one that died commits what it
+// finds there by itself, without a visit and without Redis.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.checkfrontApp(acme)
+	dir := t.TempDir()
+	w.crash(dir, "before grant.write", 2)
+	w.copies.setDown(errors.New("redis is away"))
+	r := w.replica(dir)
+	want(t, "waiting", len(r.escrow.Waiting()), 1)
+	want(t, "drained", len(r.Drain(t.Context())), 1)
+	want(t, "waiting", len(r.escrow.Waiting()), 0)
+	want(t, "state", w.grant(acme).State, credential.GrantIdle)
+	w.serves(acme)
+	want(t, "calls", w.sims.Checkfront.Ledger().Calls(), 1)
+}
+
+// TestAnyReplicaCommitsFromRedis: the spool is gone with its machine.
+func TestAnyReplicaCommitsFromRedis(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.checkfrontApp(acme)
+	w.crash(t.TempDir(), "before grant.write", 2)
+	r := w.replica(t.TempDir())
+	out := r.Renew(t.Context(), entry(acme))
+	want(t, "result", out.Result, renewal.ResultRecovered)
+	w.serves(acme)
+	want(t, "copies", len(w.copies.data), 0)
+	want(t, "calls", w.sims.Checkfront.Ledger().Calls(), 1)
+}
+
+// TestOthersIntentIsLeftAlone until the takeover time, and while Redis cannot be read.
+func TestOthersIntentIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.checkfrontApp(acme)
+	w.crash(t.TempDir(), "after grant.write", 1) // the intent is open, nothing was sent
+	r := w.replica(t.TempDir())
+	want(t, "before the takeover time", r.Renew(t.Context(), entry(acme)).Result, renewal.ResultWaiting)
+	w.copies.setDown(errors.New("redis is away"))
+	w.age(acme, time.Hour)
+	want(t, "without Redis", r.Renew(t.Context(), entry(acme)).Result, renewal.ResultFailed)
+	w.copies.setDown(nil)
+	w.visitUntil(r, entry(acme), func(o renewal.Outcome) bool { return o.Result == renewal.ResultRenewed })
+	want(t, "takeovers", r.events.count(renewal.EventTakeover), 1)
+	want(t, "probes", r.events.count(renewal.EventProbe), 1)
+	w.serves(acme)
+	noReuse(t, w)
+}
+
+// TestLateOwnerBeatsTheClaim: the owner comes back while another waits with its
+// claim, and its answer is what counts.
+func TestLateOwnerBeatsTheClaim(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.checkfrontApp(acme)
+	dir := t.TempDir()
+	w.copies.setDown(errors.New("redis is away")) // the answer is in the spool alone
+	w.crash(dir, "before grant.write", 2)
+	w.copies.setDown(nil)
+	other := w.replica(t.TempDir())
+	w.visitUntil(other, entry(acme), func(renewal.Outcome) bool { return other.events.count(renewal.EventTakeover) == 1 })
+	owner := w.replica(dir)
+	want(t, "drained", len(owner.Drain(t.Context())), 1)
+	want(t, "state", w.grant(acme).State, credential.GrantIdle)
+	w.serves(acme)
+	want(t, "the other finds nothing to do", other.Renew(t.Context(), entry(acme)).Result, renewal.ResultUnchanged)
+	noReuse(t, w)
+}
+
+// TestNewSeedOvertakesAnOpenIntent: a person authorizes again while an answer is
+// on its way; theirs counts, ours is set aside and not lost.
+func TestNewSeedOvertakesAnOpenIntent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	app := w.checkfrontApp(acme)
+	dir := t.TempDir()
+	w.crash(dir, "before grant.write", 2)
+	seed, err := w.sims.Checkfront.Authorize(app.ClientID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.putSeed(acme, app, seed)
+	r := w.replica(dir)
+	out := r.Renew(t.Context(), entry(acme))
+	want(t, "result", out.Result, renewal.ResultRenewed)
+	r.Drain(t.Context())
+	want(t, "set aside", r.events.count(renewal.EventSetAside), 1)
+	aside, err := os.ReadDir(filepath.Join(dir, "aside"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, "files aside", len(aside), 1)
+	want(t, "waiting", len(r.escrow.Waiting()), 0)
+	w.serves(acme)
+}
+
+// TestDeadGrantHealsWhenAnAnswerAppears: nothing is final while a copy exists.
+func TestDeadGrantHealsWhenAnAnswerAppears(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.checkfrontApp(acme)
+	dir := t.TempDir()
+	w.copies.setDown(errors.New("redis is away"))
+	w.crash(dir, "before grant.write", 2)
+	w.copies.setDown(nil)
+	dead := w.grant(acme)
+	dead.State, dead.Intent = credential.GrantDead, nil
+	if _, err := w.store.PutGrant(t.Context(), acme, dead, 1); err != nil {
+		t.Fatal(err)
+	}
+	r := w.replica(dir)
+	r.Drain(t.Context())
+	want(t, "state", w.grant(acme).State, credential.GrantIdle)
+	want(t, "status", w.token(acme).Status, credential.StatusActive)
+	w.serves(acme)
+}
+
+// TestCommitOutlastsAnOutage: Vault is away for a while after the answer came.
+func TestCommitOutlastsAnOutage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.checkfrontApp(acme)
+	r := w.replica(t.TempDir())
+	failures := 0
+	w.store.on(func(at string) error {
+		if w.sims.Checkfront.Ledger().Calls() > 0 && failures < 8 && (at == "before grant.write" || at == "before grant.read") {
+			failures++
+			return errLost
+		}
+		return nil
+	})
+	want(t, "result", r.Renew(t.Context(), entry(acme)).Result, renewal.ResultRenewed)
+	want(t, "failures", failures, 8)
+	w.serves(acme)
+}

@@ -1,0 +1,236 @@
+package renewal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"refresher/internal/credential"
+	"refresher/internal/escrow"
+	"refresher/refreshers"
+)
+
+// turn is a visit to a rotating grant: the document, its version, and the token
+// to present.
+type turn struct {
+	*visit
+	grant   credential.Grant
+	version int
+	// leave ends the retries of a commit: the process is stopping, and the answer
+	// is sealed. It is nil while the answer is nowhere else.
+	leave <-chan struct{}
+	// adopting: the next intent brings in a new seed.
+	adopting bool
+}
+
+// rotate keeps a rotating grant alive: steps 2 to 9 of the protocol.
+func (e *Engine) rotate(ctx context.Context, v *visit) Outcome {
+	grant, version, err := e.Grants.Grant(ctx, v.entry.ID)
+	if err != nil {
+		return e.storeFailed(v, err)
+	}
+	t := &turn{visit: v, grant: grant, version: version}
+	e.noteGrant(t)
+	if v.cred.Paused {
+		return e.paused(ctx, v)
+	}
+	if seed := credential.Secret(v.cred.Field("refresh_token")); !grant.Adopted(seed) {
+		e.adoptSeed(t, seed)
+		return e.present(ctx, t, false)
+	}
+	if grant.Intent != nil {
+		if outcome, done := e.recoverSealed(ctx, t); done {
+			return outcome
+		}
+	}
+	next, until := e.limits.decide(e.situation(t))
+	switch next {
+	case stepPresent:
+		return e.present(ctx, t, false)
+	case stepProbe:
+		return e.present(ctx, t, true)
+	case stepClaim:
+		return e.claim(ctx, t)
+	case stepWait:
+		return e.waitForIntent(ctx, t, until)
+	case stepDead:
+		return e.publishDead(ctx, t)
+	default:
+		return e.rest(ctx, t, until)
+	}
+}
+
+func (e *Engine) situation(t *turn) situation {
+	s := situation{
+		grant: t.grant, owner: e.Escrow.Owner(), now: t.now, forced: t.entry.Memo.Forced,
+		due: e.rotationDue(t), dormant: t.dormant(), tokenExpiresAt: t.token.ExpiresAt,
+	}
+	if t.grant.Intent != nil {
+		s.held = e.Escrow.Held(t.grant.Intent.Attempt)
+		s.watched = e.watched(t.grant.Intent.Attempt, t.now)
+	}
+	return s
+}
+
+// rotationDue returns when the grant is to be rotated.
+func (e *Engine) rotationDue(t *turn) time.Time {
+	g := t.grant
+	switch {
+	case g.AccessToken == "":
+		return t.now // adopted, and never rotated
+	case t.dormant():
+		return e.timing.after(t.entry.ID, g.Generation, g.RefreshTokenIssuedAt, t.method.DormantInterval).UTC()
+	default:
+		return e.timing.renewAt(t.entry.ID, g.Generation, g.IssuedAt, g.ExpiresAt).UTC()
+	}
+}
+
+// dormant reports whether only the grant is kept alive.
+func (t *turn) dormant() bool { return t.cred.Field("keep") == "grant" }
+
+// noteGrant tells the queue what the scanner's gauges need.
+func (e *Engine) noteGrant(t *turn) {
+	t.memo.GrantExpiresAt = time.Time{}
+	if t.grant.State != credential.GrantDead && !t.grant.RefreshTokenIssuedAt.IsZero() {
+		t.memo.GrantExpiresAt = t.grant.RefreshTokenIssuedAt.Add(t.method.GrantLifetime)
+	}
+	if t.memo.IntentSince = (time.Time{}); t.grant.Intent != nil {
+		t.memo.IntentSince = t.grant.Intent.BeganAt
+	}
+}
+
+// adoptSeed starts the grant from a seed that was never used before: a person
+// authorized, first or again. It takes effect with the intent that follows, in
+// the same write, whatever state the old grant was in.
+func (e *Engine) adoptSeed(t *turn, seed credential.Secret) {
+	issuedAt := t.cred.StoredAt
+	if at, err := time.Parse(time.RFC3339, t.cred.Field("refresh_token_issued_at")); err == nil {
+		issuedAt = at
+	}
+	t.grant = credential.Grant{
+		State: credential.GrantIdle, RefreshToken: seed, RefreshTokenIssuedAt: issuedAt.UTC(),
+		Generation: max(t.grant.Generation, t.token.Generation), Seeds: append(t.grant.Clone().Seeds, seed.Hash()),
+	}
+	t.adopting = true
+}
+
+// rest publishes what the grant holds if that is behind, and leaves it at that.
+func (e *Engine) rest(ctx context.Context, t *turn, due time.Time) Outcome {
+	if err := e.publishGrant(ctx, t); err != nil {
+		return e.storeFailed(t.visit, err)
+	}
+	t.memo.Failures = 0
+	return Outcome{Result: ResultUnchanged, Due: due, Memo: t.memo}
+}
+
+func (e *Engine) waitForIntent(ctx context.Context, t *turn, until time.Time) Outcome {
+	if t.token.Expired(t.now) && !asksPerson(t.token.Status) {
+		if err := e.publishStatus(ctx, t.visit, credential.StatusExpired, "the answer to the last renewal is not known yet; Refresher is recovering it"); err != nil {
+			return e.storeFailed(t.visit, err)
+		}
+	}
+	t.memo.Status = t.token.Status
+	return Outcome{Result: ResultWaiting, Due: t.notPastExpiry(until), Memo: t.memo}
+}
+
+// notPastExpiry moves a wait forward to the moment at which the published token
+// expires, so that its status is changed then.
+func (v *visit) notPastExpiry(until time.Time) time.Time {
+	if v.token.ExpiresAt.After(time.Now()) {
+		return earliest(until, v.token.ExpiresAt)
+	}
+	return until
+}
+
+// present carries a refresh token to the provider: room, intent, call, seal,
+// commit, publish. t.grant is what the intent is to be written over, with a new
+// seed adopted if there was one.
+func (e *Engine) present(ctx context.Context, t *turn, probe bool) Outcome {
+	pass, deferred := e.admit(ctx, t.visit)
+	if deferred != nil {
+		return *deferred
+	}
+	ref := escrow.Ref{ID: t.entry.ID, Attempt: randomHex(), Presented: t.grant.RefreshToken.Hash()}
+	slot, err := e.Escrow.Room(ctx, ref)
+	if err != nil {
+		pass.Done(HostUnknown)
+		e.Observer.Event(EventNoRoom, t.cred.Provider)
+		return e.storeFailed(t.visit, fmt.Errorf("no rotation begins, because its answer could not be kept: %w", err))
+	}
+	defer slot.Release()
+
+	sendBy := time.Now().Add(e.limits.SendDeadline)
+	if err := e.writeIntent(ctx, t, ref, probe); err != nil {
+		pass.Done(HostUnknown)
+		return e.storeFailed(t.visit, err)
+	}
+	if probe {
+		e.Observer.Event(EventProbe, t.cred.Provider)
+	}
+	exchange := &exchange{engine: e, ref: ref, slot: slot, probe: probe, log: t.log}
+	exchange.doer = e.Provider.Once(sendBy, e.limits.RotationTimeout, exchange.gate)
+	result, err := t.method.Refresher.Renew(ctx, t.call(ref.Attempt, exchange))
+	pass.Done(hostHealth(err))
+
+	// From here on the work is to bring what is known to where it belongs, and
+	// no lost lease is a reason to stop halfway. A shutdown is one only if the
+	// answer is sealed, so that recovery will find it.
+	if exchange.sealed {
+		t.leave = ctx.Done()
+	}
+	ctx = context.WithoutCancel(ctx)
+	if err != nil {
+		return e.refused(ctx, t, exchange, err)
+	}
+	e.warn(t.visit, result.Warnings)
+	return e.keep(ctx, t, ref, result, exchange.startedAt, ResultRenewed)
+}
+
+func (t *turn) call(attempt string, doer refreshers.Doer) refreshers.Call {
+	return refreshers.Call{
+		Credential: t.cred, RefreshToken: t.grant.RefreshToken, Current: t.token, Attempt: attempt, HTTP: doer,
+	}
+}
+
+// writeIntent is step 4: the fence. On success t.grant and t.version are what is
+// in Vault now.
+func (e *Engine) writeIntent(ctx context.Context, t *turn, ref escrow.Ref, probe bool) error {
+	next := t.grant.Clone()
+	intent := &credential.Intent{Attempt: ref.Attempt, Owner: e.Escrow.Owner(), BeganAt: time.Now().UTC(), Probe: probe}
+	if next.Intent != nil {
+		intent.Earlier = append(next.Intent.Earlier, next.Intent.Attempt)
+		intent.NotBefore = next.Intent.NotBefore
+		e.unwatch(next.Intent.Attempt)
+	}
+	next.State, next.Intent = credential.GrantIntent, intent
+	version, err := e.Grants.PutGrant(ctx, t.entry.ID, next, t.version)
+	if errors.Is(err, credential.ErrConflict) {
+		e.Observer.Event(EventIntentConflict, t.cred.Provider)
+		return fmt.Errorf("write the intent: %w", err)
+	}
+	if err != nil {
+		if version, err = e.readBackIntent(ctx, t, ref, err); err != nil {
+			return err
+		}
+	}
+	t.grant, t.version = next, version
+	t.memo.IntentSince = intent.BeganAt
+	if t.adopting {
+		e.Observer.Event(EventSeedAdopted, t.cred.Provider)
+		t.log.Info().Msg("a new authorization is adopted")
+	}
+	return nil
+}
+
+// readBackIntent finds out whether an intent's write that failed happened after all.
+func (e *Engine) readBackIntent(ctx context.Context, t *turn, ref escrow.Ref, cause error) (int, error) {
+	doc, version, err := e.Grants.Grant(ctx, t.entry.ID)
+	if err != nil {
+		return 0, fmt.Errorf("write the intent: %w", errors.Join(cause, err))
+	}
+	if doc.Intent == nil || doc.Intent.Attempt != ref.Attempt {
+		return 0, fmt.Errorf("write the intent: %w", cause)
+	}
+	return version, nil
+}
