@@ -1,0 +1,48 @@
+package scheduler
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"refresher/internal/credential"
+	"refresher/internal/queue"
+)
+
+type contextT = context.Context
+
+// forgetful is an index that loses everything at once, as a Redis without
+// persistence does when it restarts.
+type forgetful struct {
+	mu sync.Mutex
+	*queue.Memory
+}
+
+func (f *forgetful) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.Memory = queue.NewMemory()
+}
+
+func (f *forgetful) now() *queue.Memory {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.Memory
+}
+
+func (f *forgetful) Claim(ctx context.Context, now time.Time, limit int, visibility time.Duration) (queue.Claim, error) {
+	return f.now().Claim(ctx, now, limit, visibility)
+}
+
+func (f *forgetful) Schedule(ctx context.Context, e credential.Entry, until time.Time) error {
+	return f.now().Schedule(ctx, e, until)
+}
+
+func (f *forgetful) Add(ctx context.Context, entries ...credential.Entry) (int, error) {
+	return f.now().Add(ctx, entries...)
+}
+
+func (f *forgetful) Entries(ctx context.Context) ([]credential.Entry, error) {
+	return f.now().Entries(ctx)
+}
+func (f *forgetful) MarkBuilt(ctx context.Context) error { return f.now().MarkBuilt(ctx) }

@@ -1,0 +1,241 @@
+package scheduler
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"refresher/internal/credential"
+	"refresher/internal/queue"
+	"refresher/internal/renewal"
+)
+
+func (b *bench) scanNowT(t *testing.T) (Report, error) {
+	t.Helper()
+	return b.scanner.scan(t.Context(), b.queue)
+}
+
+func (b *bench) known(t *testing.T) int {
+	t.Helper()
+	entries, err := b.queue.Entries(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+func TestScanFindsTheFleet(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 7, 0, nil)
+	b.vault.odd["tenant-000"] = []string{"..", "with space", "50%"}
+	b.vault.odd["Bad Tenant"] = []string{"x"}
+	soon := time.Now().Add(time.Hour)
+	b.vault.tokens[id(3)] = credential.Token{Status: credential.StatusActive, RenewAt: soon, Provider: "kibo"}
+	report, err := b.scanNowT(t)
+	if err != nil || report.Added != 7 || len(report.Invalid) != 4 {
+		t.Errorf("report %+v, %v; want 7 added and 4 invalid names", report, err)
+	}
+	for _, e := range report.Entries {
+		due := e.Due.After(time.Now())
+		if (e.ID == id(3)) != due {
+			t.Errorf("%s is due %s", e.ID, e.Due)
+		}
+	}
+	again, err := b.scanNowT(t)
+	if err != nil || again.Added != 0 || again.Dropped != 0 {
+		t.Errorf("second scan %+v, %v; want nothing to do", again, err)
+	}
+}
+
+// TestShrunkenListingDropsNobody: an empty or much shorter listing is not believed.
+func TestShrunkenListingDropsNobody(t *testing.T) {
+	t.Parallel()
+	for name, gone := range map[string]int{"all": 40, "half": 20, "an eighth": 5} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, 40, 0, nil)
+			if _, err := b.scanNowT(t); err != nil {
+				t.Fatal(err)
+			}
+			for i := range gone {
+				delete(b.vault.creds, id(i))
+			}
+			_, err := b.scanNowT(t)
+			if !errors.Is(err, ErrShrunken) {
+				t.Errorf("got %v, want ErrShrunken", err)
+			}
+			if n := b.known(t); n != 40 || len(b.worker.removed) > 0 {
+				t.Errorf("%d known, %d removed; want all 40 kept", n, len(b.worker.removed))
+			}
+		})
+	}
+}
+
+func TestAFewMissingAreConfirmedAndDropped(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 40, 0, nil)
+	if _, err := b.scanNowT(t); err != nil {
+		t.Fatal(err)
+	}
+	delete(b.vault.creds, id(1))
+	delete(b.vault.creds, id(2))
+	report, err := b.scanNowT(t)
+	if err != nil || report.Dropped != 2 || b.known(t) != 38 || len(b.worker.removed) != 2 {
+		t.Errorf("report %+v, %v, %d known; want 2 dropped", report, err, b.known(t))
+	}
+}
+
+// TestHiddenFromTheListingIsKept: the listing leaves one out, a read finds it.
+func TestHiddenFromTheListingIsKept(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 40, 0, nil)
+	if _, err := b.queue.Add(t.Context(), credential.Entry{ID: credential.ID{Tenant: "ghost", Name: "one"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.scanNowT(t); err != nil {
+		t.Fatal(err)
+	}
+	if b.known(t) != 40 {
+		t.Fatalf("%d known; want the ghost dropped, it is not in Vault at all", b.known(t))
+	}
+	reader := &hiding{vault: b.vault, hide: id(0)}
+	s := newScanner(reader, b.worker, ScanSettings{Budget: 10, Rate: 1000, MaxMissing: .1}, b.Log)
+	report, err := s.scan(t.Context(), b.queue)
+	if err != nil || report.Missing != 1 || report.Dropped != 0 || b.known(t) != 40 {
+		t.Errorf("report %+v, %v; want the hidden one kept", report, err)
+	}
+}
+
+// hiding leaves one credential out of its listings.
+type hiding struct {
+	*vault
+	hide credential.ID
+}
+
+func (h *hiding) Names(ctx contextT, tenant string) ([]string, error) {
+	names, err := h.vault.Names(ctx, tenant)
+	var kept []string
+	for _, n := range names {
+		if tenant != h.hide.Tenant || n != h.hide.Name {
+			kept = append(kept, n)
+		}
+	}
+	return kept, err
+}
+
+// TestEditIsNoticed: a rolling part is read again each time, and all come round.
+func TestEditIsNoticed(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 10, 0, func(_ *Parts, s *Settings) { s.Scans.Budget = 4 })
+	if _, err := b.scanNowT(t); err != nil {
+		t.Fatal(err)
+	}
+	later := time.Now().Add(time.Hour)
+	for i := range 10 {
+		e := credential.Entry{ID: id(i), Due: later, Memo: credential.Memo{CredentialVersion: 1, Failures: 9}}
+		if err := b.queue.Schedule(t.Context(), e, time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := b.vault.creds[id(6)]
+	c.Version = 2
+	b.vault.creds[id(6)] = c
+	edited := 0
+	for range 3 {
+		report, err := b.scanNowT(t)
+		if err != nil || report.Read != 4 {
+			t.Fatalf("report %+v, %v; want 4 read", report, err)
+		}
+		edited += report.Edited
+	}
+	if edited == 0 {
+		t.Error("the edit was not noticed in three rounds of 4 of 10")
+	}
+	claim, err := b.queue.Claim(t.Context(), time.Now(), 10, time.Minute)
+	if err != nil || len(claim.Entries) != 1 || claim.Entries[0].ID != id(6) {
+		t.Errorf("due now: %+v, %v; want the edited one alone", claim.Entries, err)
+	}
+}
+
+// TestLostIndexIsRebuilt: the tick notices that the queue is gone, and a scan
+// builds it anew.
+func TestLostIndexIsRebuilt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		lost := &forgetful{Memory: queue.NewMemory()}
+		b := newBench(t, 6, 0, func(p *Parts, _ *Settings) { p.Queue = lost })
+		b.worker.outcome = func(e credential.Entry) renewal.Outcome {
+			return renewal.Outcome{Result: renewal.ResultRenewed, Due: time.Now().Add(time.Minute), Memo: e.Memo}
+		}
+		go func() {
+			<-time.After(30 * time.Second)
+			lost.forget()
+		}()
+		b.run(t, 45*time.Second)
+		if n := b.worker.count(); n != 12 {
+			t.Errorf("%d visits, want 6 before the loss and 6 after it", n)
+		}
+	})
+}
+
+func TestScanFailsAndIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, 3, 0, nil)
+		b.vault.fail = errors.New("sealed")
+		go func() {
+			<-time.After(20 * time.Second)
+			b.vault.mu.Lock()
+			defer b.vault.mu.Unlock()
+			b.vault.fail = nil
+		}()
+		b.run(t, 40*time.Second)
+		if n := b.worker.count(); n != 3 {
+			t.Errorf("%d visits, want 3", n)
+		}
+		if n := len(b.seen.scans); n > 9 {
+			t.Errorf("%d scans in 40 s; a failing one must not be repeated at every tick", n)
+		}
+	})
+}
+
+func TestIdleTicksReadNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, 100, 0, nil)
+		ready := make(chan int)
+		go func() {
+			<-time.After(20 * time.Second)
+			b.vault.mu.Lock()
+			n := b.vault.reads
+			b.vault.mu.Unlock()
+			ready <- n
+		}()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			b.run(t, 8*time.Minute)
+		}()
+		before := <-ready
+		<-done
+		if b.vault.reads != before {
+			t.Errorf("%d reads of Vault with nothing due", b.vault.reads-before)
+		}
+	})
+}
+
+func TestSpareEntry(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	if _, ok := spareEntry(id(0), credential.Token{Status: credential.StatusActive}, now, .5); ok {
+		t.Error("what does not expire need not be renewed from memory")
+	}
+	tok := credential.Token{Status: credential.StatusActive, RenewAt: now.Add(10 * time.Minute), ExpiresAt: now.Add(20 * time.Minute)}
+	for _, random := range []float64{0, .5, .999} {
+		e, ok := spareEntry(id(0), tok, now, random)
+		if !ok || e.Due.Before(tok.RenewAt) || !e.Due.Before(tok.ExpiresAt) {
+			t.Errorf("due %s, want between %s and %s", e.Due, tok.RenewAt, tok.ExpiresAt)
+		}
+	}
+}

@@ -1,0 +1,107 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"refresher/internal/credential"
+)
+
+// requestScan asks for a scan; several requests are one.
+func (s *Scheduler) requestScan() {
+	select {
+	case s.scanNow <- struct{}{}:
+	default:
+	}
+}
+
+// runScans scans when asked, until ctx ends.
+func (s *Scheduler) runScans(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.scanNow:
+		}
+		if s.scan(ctx) == nil {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(s.settings.Scans.Retry):
+		}
+	}
+}
+
+// scan makes one round if no other replica is at it.
+func (s *Scheduler) scan(ctx context.Context) error {
+	if s.outage.active() {
+		return nil // what is known is enough until Redis is back
+	}
+	lease, err := s.Leases.Acquire(ctx, "scan")
+	if errors.Is(err, credential.ErrLeaseHeld) {
+		s.Log.Debug().Msg("another replica is scanning")
+		return nil
+	}
+	if err != nil {
+		s.Log.Warn().Err(err).Msg("no scan: its lease cannot be taken")
+		return err
+	}
+	defer lease.Release(context.WithoutCancel(ctx))
+	report, err := s.scanner.scan(ctx, s.Queue)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	s.Observer.Scanned(report, err)
+	if err != nil {
+		s.Log.Error().Err(err).Int("known", len(report.Entries)).Msg("the scan stopped early")
+		return err
+	}
+	s.Log.Debug().Int("known", len(report.Entries)).Int("added", report.Added).Int("dropped", report.Dropped).
+		Int("edited", report.Edited).Int("invalid", len(report.Invalid)).Dur("took_ms", report.Took).Msg("scanned")
+	return nil
+}
+
+// Once scans, renews what is due now, waits for it, and returns how it went: the
+// work of "refresher once". Credentials that a rate limit holds back are waited for
+// until ctx ends.
+func (s *Scheduler) Once(ctx context.Context) error {
+	if err := s.scan(ctx); err != nil {
+		return err
+	}
+	start := time.Now()
+	s.tick(ctx)
+	for {
+		s.workers.Wait()
+		next, err := s.nextDue(ctx, start)
+		if err != nil || next.IsZero() {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Until(next)):
+		}
+		s.fill(ctx)
+	}
+}
+
+// nextDue returns when the next entry comes up that was due at start, or has a
+// place reserved by a rate limit; zero if there is none.
+func (s *Scheduler) nextDue(ctx context.Context, start time.Time) (time.Time, error) {
+	entries, err := s.Queue.Entries(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	var next time.Time
+	for _, entry := range entries {
+		if entry.Due.After(start) && entry.Memo.SlotAt.IsZero() {
+			continue
+		}
+		if next.IsZero() || entry.Due.Before(next) {
+			next = entry.Due
+		}
+	}
+	return next, nil
+}
