@@ -80,12 +80,8 @@ func (r *Registry) Resolve(c credential.Credential, guard func(rawURL string, ho
 		c.BaseURL = m.DefaultBaseURL(c)
 	}
 	c.BaseURL = strings.TrimRight(c.BaseURL, "/")
-	if c.BaseURL == "" && m.DefaultBaseURL == nil {
-		problems = append(problems, errors.New(`field "base_url" is missing`))
-	} else if c.BaseURL != "" {
-		if err := guard(c.BaseURL, m.Hosts); err != nil {
-			problems = append(problems, fmt.Errorf(`field "base_url": %w`, err))
-		}
+	if err := m.checkBaseURL(c.BaseURL, guard); err != nil {
+		problems = append(problems, err)
 	}
 	if len(problems) == 0 && m.Check != nil {
 		if err := m.Check(c); err != nil {
@@ -116,6 +112,20 @@ func (m Method) checkFields(c credential.Credential, guard func(string, []string
 		}
 	}
 	return problems
+}
+
+// checkBaseURL checks a base URL that was completed as far as it can be.
+func (m Method) checkBaseURL(baseURL string, guard func(string, []string) error) error {
+	if baseURL == "" {
+		if m.DefaultBaseURL == nil {
+			return errors.New(`field "base_url" is missing`)
+		}
+		return nil // left out because of another problem
+	}
+	if err := guard(baseURL, m.Hosts); err != nil {
+		return fmt.Errorf(`field "base_url": %w`, err)
+	}
+	return nil
 }
 
 // Unknown returns the names of c's fields that the method does not know, sorted.
