@@ -45,4 +45,6 @@ func (f *forgetful) Add(ctx context.Context, entries ...credential.Entry) (int, 
 func (f *forgetful) Entries(ctx context.Context) ([]credential.Entry, error) {
 	return f.now().Entries(ctx)
 }
-func (f *forgetful) MarkBuilt(ctx context.Context) error { return f.now().MarkBuilt(ctx) }
+func (f *forgetful) MarkBuilt(ctx context.Context, by string) error {
+	return f.now().MarkBuilt(ctx, by)
+}

@@ -119,7 +119,7 @@ func (s *Scheduler) fillSpare(ctx context.Context, q Queue) {
 			_, _ = q.Add(ctx, entry) // a queue in memory takes everything
 		}
 	}
-	_ = q.MarkBuilt(ctx)
+	_ = q.MarkBuilt(ctx, s.scanner.mark(time.Now()))
 }
 
 // forget gives up a queue that could not be filled, so that it is tried again.

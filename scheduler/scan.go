@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -33,7 +34,7 @@ type Index interface {
 	Expedite(ctx context.Context, id credential.ID, now time.Time, forced bool) error
 	Remove(ctx context.Context, ids ...credential.ID) error
 	Entries(ctx context.Context) ([]credential.Entry, error)
-	MarkBuilt(ctx context.Context) error
+	MarkBuilt(ctx context.Context, by string) error
 }
 
 // ErrShrunken means that a listing of Vault came back empty or much shorter than
@@ -70,13 +71,15 @@ type scanner struct {
 	settings ScanSettings
 	pace     *rate.Limiter
 	log      zerolog.Logger
+	// name tells this process from the others.
+	name string
 	// next is where the rolling re-read goes on.
 	next credential.ID
 }
 
 func newScanner(store Store, renewer Renewer, settings ScanSettings, log zerolog.Logger) *scanner {
 	return &scanner{
-		store: store, renewer: renewer, settings: settings, log: log,
+		store: store, renewer: renewer, settings: settings, log: log, name: rand.Text(),
 		pace: rate.NewLimiter(rate.Limit(settings.Rate), max(int(settings.Rate), 1)),
 	}
 }
@@ -106,7 +109,7 @@ func (s *scanner) round(ctx context.Context, index Index) (Report, error) {
 	if err := s.add(ctx, index, fresh, &report); err != nil {
 		return report, err
 	}
-	if err := index.MarkBuilt(ctx); err != nil {
+	if err := index.MarkBuilt(ctx, s.mark(time.Now())); err != nil {
 		return report, fmt.Errorf("mark the queue as built: %w", err)
 	}
 	if tooMany(len(missing), len(known), len(listed), s.settings.MaxMissing) {

@@ -3,9 +3,12 @@ package scheduler
 import (
 	"context"
 	"errors"
+	"strconv"
+	"strings"
 	"time"
 
 	"refresher/internal/credential"
+	"refresher/internal/queue"
 )
 
 // requestScan asks for a scan; several requests are one.
@@ -14,6 +17,40 @@ func (s *Scheduler) requestScan() {
 	case s.scanNow <- struct{}{}:
 	default:
 	}
+}
+
+// mark says who scanned, and when.
+func (s *scanner) mark(now time.Time) string { return s.name + " " + strconv.FormatInt(now.Unix(), 10) }
+
+// noteScan learns from a claim who scanned last. A lost index is to be built at
+// once; and what this replica knows of the fleet is old once another has scanned.
+func (s *Scheduler) noteScan(claim queue.Claim) {
+	if !claim.Built {
+		s.requestScan()
+		return
+	}
+	if claim.BuiltBy == "" {
+		return
+	}
+	s.lastScan.Store(claim.BuiltBy)
+	if name, _, _ := strings.Cut(claim.BuiltBy, " "); name != s.scanner.name {
+		s.Observer.Retired()
+	}
+}
+
+// scanInTurn is the cron entry "scan": it leaves the round to the replica that
+// scanned last, for as long as that one keeps at it.
+func (s *Scheduler) scanInTurn() {
+	mark, _ := s.lastScan.Load().(string)
+	name, at, _ := strings.Cut(mark, " ")
+	if unix, err := strconv.ParseInt(at, 10, 64); err == nil && name != s.scanner.name {
+		now := time.Now()
+		interval := s.scans.Next(s.scans.Next(now)).Sub(s.scans.Next(now))
+		if now.Sub(time.Unix(unix, 0)) < interval+interval/2 {
+			return
+		}
+	}
+	s.requestScan()
 }
 
 // runScans scans when asked, until ctx ends.

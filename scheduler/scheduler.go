@@ -42,6 +42,8 @@ type Observer interface {
 	Scanned(report Report, err error)
 	Tick(claimed int, err error)
 	LeaseHeld()
+	// Retired is told that another replica has scanned since this one did.
+	Retired()
 }
 
 // Settings are the scheduler's.
@@ -78,6 +80,7 @@ type Parts struct {
 type Scheduler struct {
 	Parts
 	settings Settings
+	scans    cron.Schedule
 	scanner  *scanner
 	outage   *outage
 
@@ -90,17 +93,20 @@ type Scheduler struct {
 	more     atomic.Bool // the last claim was full: there is more to do
 	beat     atomic.Int64
 	scanNow  chan struct{}
+	lastScan atomic.Value // string: the mark of the last scan by anybody
 }
 
 // New returns a Scheduler, or an error if a cron specification cannot be read.
 func New(parts Parts, settings Settings) (*Scheduler, error) {
+	var scans cron.Schedule
 	for _, spec := range []string{settings.Renew, settings.Scan} {
-		if _, err := cron.ParseStandard(spec); err != nil {
+		var err error
+		if scans, err = cron.ParseStandard(spec); err != nil {
 			return nil, fmt.Errorf("cron specification %q: %w", spec, err)
 		}
 	}
 	s := &Scheduler{
-		Parts: parts, settings: settings,
+		Parts: parts, settings: settings, scans: scans,
 		tenants: map[string][]job{}, scanNow: make(chan struct{}, 1),
 	}
 	s.scanner = newScanner(parts.Store, parts.Renewer, settings.Scans, parts.Log)
@@ -118,7 +124,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	if _, err := jobs.AddFunc(s.settings.Renew, func() { s.tick(ctx) }); err != nil {
 		return fmt.Errorf("schedule the renewals: %w", err)
 	}
-	if _, err := jobs.AddFunc(s.settings.Scan, s.requestScan); err != nil {
+	if _, err := jobs.AddFunc(s.settings.Scan, s.scanInTurn); err != nil {
 		return fmt.Errorf("schedule the scans: %w", err)
 	}
 	s.requestScan()
@@ -184,11 +190,9 @@ func (s *Scheduler) fill(ctx context.Context) {
 	}
 	s.Observer.Tick(len(claim.Entries), err)
 	if err != nil {
-		s.Log.Warn().Err(err).Msg("the queue cannot be read")
-		return
-	}
-	if !claim.Built {
-		s.requestScan()
+		s.Log.Warn().Err(err).Msg("the queue cannot be read, or not all of it")
+	} else {
+		s.noteScan(claim)
 	}
 	s.more.Store(len(claim.Entries) >= free)
 	for _, claimed := range claim.Entries {

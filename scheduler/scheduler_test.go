@@ -197,6 +197,7 @@ func (s *silent) Tick(int, error) {
 	s.ticks++
 }
 func (*silent) LeaseHeld() {}
+func (*silent) Retired()   {}
 
 type bench struct {
 	*Scheduler
