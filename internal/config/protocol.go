@@ -10,7 +10,7 @@ type Scheduler struct {
 	Renew             string        `yaml:"renew" default:"@every 1s" check:"cron,filled" doc:"When due credentials are claimed, as a cron expression."`
 	Scan              string        `yaml:"scan" default:"@every 10m" check:"cron,filled" doc:"When Vault is compared with the queue, as a cron expression."`
 	Workers           int           `yaml:"workers" default:"32" min:"1" max:"4096" doc:"Renewals that this replica runs at once."`
-	VisibilityTimeout time.Duration `yaml:"visibility_timeout" default:"90s" doc:"After how long what a dead replica had claimed comes back. A tenant that is still being worked on then is guarded by its lease."`
+	VisibilityTimeout time.Duration `yaml:"visibility_timeout" default:"0s" min:"0s" doc:"After how long what a dead replica had claimed comes back. 0: renewal.lease_ttl, since the lease guards a tenant that is still being worked on."`
 	ScanBudget        int           `yaml:"scan_budget" default:"2000" min:"1" max:"1000000" doc:"Vault requests that one scan may spend on reading again what it knows."`
 	ScanRate          float64       `yaml:"scan_rate" default:"50" min:"0.001" max:"100000" doc:"Vault requests per second of a scan."`
 	ScanMaxMissing    Fraction      `yaml:"scan_max_missing" default:"10%" doc:"The part of the fleet that may be missing in a listing; more stops the scan and alerts."`
