@@ -16,9 +16,10 @@ type Object map[string]json.RawMessage
 
 // Object parses the body as one JSON object. It reports false if the body is
 // anything else: empty, broken off, longer than MaxParse, HTML, a list, or an
-// object that something follows.
+// object that something follows. An object that is whole counts though the
+// connection broke behind it: it may hold the only copy of a refresh token.
 func (a Answer) Object() (Object, bool) {
-	if a.Truncated || len(a.Body) > MaxParse {
+	if len(a.Body) > MaxParse {
 		return nil, false
 	}
 	// Some servers put a byte order mark in front, which is no JSON.

@@ -30,7 +30,7 @@ func TestObject(t *testing.T) {
 		"with a mark":       {"\xef\xbb\xbf{}", false, true},
 		"as large as may":   {large, false, true},
 		"larger":            {large + " ", false, false},
-		"truncated":         {`{"a":1}`, true, false},
+		"whole, broken off": {`{"a":1}`, true, true},
 		"cut":               {`{"a":`, false, false},
 		"empty":             {``, false, false},
 		"null":              {`null`, false, false},

@@ -122,4 +122,17 @@ func (s Subject) testTokenKept(t *testing.T) {
 			})
 		}
 	}
+	t.Run("whole, though the connection broke behind it", func(t *testing.T) {
+		t.Parallel()
+		broken := s.Success[0]
+		broken.Truncated = true
+		want, _, err := s.renew(t, Answers(s.Success...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, _, err := s.renew(t, Answers(broken)...)
+		if err != nil || r.RefreshToken != want.RefreshToken || r.AccessToken != want.AccessToken {
+			t.Errorf("the new pair is thrown away: %v", err)
+		}
+	})
 }

@@ -34,7 +34,7 @@ var breaks = map[string]string{
 	"replayable body":            "success",
 	"drops odd tokens":           "a_token_is_never_thrown_away",
 	"401 is a refusal":           "answered_401",
-	"truncated is read":          "cut_off_behind",
+	"truncated is dropped":       "a_token_is_never_thrown_away",
 	"request of its own":         "depends_on_the_call",
 	"changes the call":           "success",
 	"swallows failures":          "failures_on_the_way",
@@ -123,8 +123,10 @@ func (m *toy) Renew(ctx context.Context, call refreshers.Call) (refreshers.Resul
 		call.Credential.Fields["last"] = "now"
 	case "reads the clock":
 		a.StartedAt = time.Now()
-	case "truncated is read":
-		a.Truncated = false
+	case "truncated is dropped":
+		if a.Truncated {
+			a.Body = nil
+		}
 	}
 	return m.judge(a, call)
 }
