@@ -45,6 +45,7 @@ func (f *forgetful) Add(ctx context.Context, entries ...credential.Entry) (int, 
 func (f *forgetful) Entries(ctx context.Context) ([]credential.Entry, error) {
 	return f.now().Entries(ctx)
 }
+
 func (f *forgetful) MarkBuilt(ctx context.Context, by string) error {
 	return f.now().MarkBuilt(ctx, by)
 }

@@ -28,7 +28,6 @@ type worker struct {
 	running map[string]int // by tenant
 	most    int            // tenants at once
 	removed []credential.ID
-	panics  bool
 	outcome func(credential.Entry) renewal.Outcome
 }
 

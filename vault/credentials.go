@@ -10,7 +10,7 @@ import (
 )
 
 // Credential returns a stored credential. It is credential.ErrNotFound if there
-// is none or its last version was deleted. With an error of credential.Parse (what
+// is none, and credential.ErrDeleted if its last version was deleted. With an error of credential.Parse (what
 // a person must correct), ID, Version and StoredAt are set all the same.
 func (c *Client) Credential(ctx context.Context, id credential.ID) (credential.Credential, error) {
 	doc, err := c.credentialDocument(ctx, id)
@@ -37,7 +37,11 @@ func (c *Client) credentialDocument(ctx context.Context, id credential.ID) (docu
 	}
 	doc, err := c.read(ctx, "credential.read", path)
 	if err == nil && doc.data == nil {
-		err = &Error{Op: "credential.read", Path: path, Status: http.StatusNotFound, Err: credential.ErrNotFound}
+		cause := credential.ErrNotFound
+		if doc.version > 0 {
+			cause = credential.ErrDeleted
+		}
+		err = &Error{Op: "credential.read", Path: path, Status: http.StatusNotFound, Err: cause}
 	}
 	return doc, err
 }

@@ -23,7 +23,7 @@ func fullGrant() credential.Grant {
 		State: credential.GrantIntent, RefreshToken: "rt-1", RefreshTokenIssuedAt: fraction, Generation: 12,
 		AccessToken: "at-1", TokenType: "Bearer", IssuedAt: noon, ExpiresAt: noon.Add(time.Hour),
 		Intent: &credential.Intent{
-			Attempt: "a1", Owner: "o1", BeganAt: fraction, Probe: true, Claim: true, Earlier: []string{"a0", "a00"},
+			Attempt: "a1", Owner: "o1", BeganAt: fraction, NotBefore: fraction, Probe: true, Claim: true, Earlier: []string{"a0", "a00"},
 		},
 		Seeds: []string{"h1", "h2"},
 	}

@@ -64,6 +64,7 @@ func encodeIntent(i credential.Intent) map[string]any {
 	f.setText("attempt", i.Attempt)
 	f.setText("owner", i.Owner)
 	f.setTime("began_at", i.BeganAt)
+	f.setTime("not_before", i.NotBefore)
 	f.setTexts("earlier", i.Earlier)
 	return f.data
 }
@@ -95,12 +96,13 @@ func decodeGrant(data map[string]any) (credential.Grant, error) {
 
 func decodeIntent(f *fields) *credential.Intent {
 	return &credential.Intent{
-		Attempt: f.text("attempt"),
-		Owner:   f.text("owner"),
-		BeganAt: f.when("began_at"),
-		Probe:   f.flag("probe"),
-		Claim:   f.flag("claim"),
-		Earlier: f.texts("earlier"),
+		Attempt:   f.text("attempt"),
+		Owner:     f.text("owner"),
+		BeganAt:   f.when("began_at"),
+		NotBefore: f.when("not_before"),
+		Probe:     f.flag("probe"),
+		Claim:     f.flag("claim"),
+		Earlier:   f.texts("earlier"),
 	}
 }
 

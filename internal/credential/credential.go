@@ -1,6 +1,7 @@
 package credential
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -44,28 +45,33 @@ func Parse(id ID, data map[string]any) (Credential, error) {
 		if !ok {
 			return Credential{}, Misconfigured(c.Provider, "not_flat", fmt.Errorf("field %q holds %s: every field must be a string", name, jsonType(data[name])))
 		}
-		switch name {
-		case "provider":
-			c.Provider = text
-		case "auth":
-			c.Auth = text
-		case "base_url":
-			c.BaseURL = text
-		case "api_url":
-			c.APIURL = text
-		case "paused":
-			if text != "true" && text != "false" && text != "" {
-				return Credential{}, Misconfigured(c.Provider, "bad_field", fmt.Errorf(`field "paused" must be "true" or "false"`))
-			}
-			c.Paused = text == "true"
-		default:
-			c.Fields[name] = Secret(text)
-		}
+		c.set(name, text)
 	}
-	if c.Provider == "" {
-		return Credential{}, Misconfigured("", "missing_field", fmt.Errorf(`field "provider" is missing`))
+	switch paused := c.Fields["paused"]; {
+	case c.Provider == "":
+		return Credential{}, Misconfigured("", "missing_field", errors.New(`field "provider" is missing`))
+	case paused == "true":
+		c.Paused = true
+	case paused != "" && paused != "false":
+		return Credential{}, Misconfigured(c.Provider, "bad_field", errors.New(`field "paused" must be "true" or "false"`))
 	}
+	delete(c.Fields, "paused")
 	return c, nil
+}
+
+func (c *Credential) set(name, text string) {
+	switch name {
+	case "provider":
+		c.Provider = text
+	case "auth":
+		c.Auth = text
+	case "base_url":
+		c.BaseURL = text
+	case "api_url":
+		c.APIURL = text
+	default:
+		c.Fields[name] = Secret(text)
+	}
 }
 
 func jsonType(v any) string {

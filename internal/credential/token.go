@@ -2,6 +2,7 @@ package credential
 
 import (
 	"maps"
+	"strconv"
 	"time"
 )
 
@@ -67,9 +68,14 @@ func (t Token) Expired(now time.Time) bool { return !t.ExpiresAt.IsZero() && !no
 
 // Equal reports whether two documents say the same.
 func (t Token) Equal(u Token) bool {
-	return t.Provider == u.Provider && t.Auth == u.Auth && t.BaseURL == u.BaseURL && t.Status == u.Status &&
+	return t.plain() == u.plain() &&
 		maps.Equal(t.Headers, u.Headers) && maps.Equal(t.Query, u.Query) &&
-		t.AccessToken == u.AccessToken && t.TokenType == u.TokenType &&
-		t.IssuedAt.Equal(u.IssuedAt) && t.ExpiresAt.Equal(u.ExpiresAt) && t.RenewAt.Equal(u.RenewAt) &&
-		t.Generation == u.Generation && t.Message == u.Message
+		t.IssuedAt.Equal(u.IssuedAt) && t.ExpiresAt.Equal(u.ExpiresAt) && t.RenewAt.Equal(u.RenewAt)
+}
+
+// plain is what can be compared with ==.
+func (t Token) plain() [8]string {
+	return [...]string{
+		t.Provider, t.Auth, t.BaseURL, string(t.Status), t.AccessToken.Reveal(), t.TokenType, t.Message, strconv.Itoa(t.Generation),
+	}
 }

@@ -90,8 +90,13 @@ var leftClasses = []struct {
 	name string
 	left time.Duration
 }{
-	{"none", 0}, {"1h", time.Hour}, {"1d", 24 * time.Hour}, {"2d", 48 * time.Hour},
-	{"7d", 7 * 24 * time.Hour}, {"14d", 14 * 24 * time.Hour}, {"more", 1 << 62},
+	{"none", 0},
+	{"1h", time.Hour},
+	{"1d", 24 * time.Hour},
+	{"2d", 48 * time.Hour},
+	{"7d", 7 * 24 * time.Hour},
+	{"14d", 14 * 24 * time.Hour},
+	{"more", 1 << 62},
 }
 
 func leftClass(left time.Duration) string {

@@ -37,8 +37,7 @@ func (e *Engine) Drain(ctx context.Context) []credential.ID {
 }
 
 func (e *Engine) drainOne(ctx context.Context, ref escrow.Ref) error {
-	v := &visit{entry: credential.Entry{ID: ref.ID}, now: time.Now()}
-	v.log = e.Log.With().Str("tenant", ref.ID.Tenant).Str("credential", ref.ID.Name).Logger()
+	v := e.newVisit(credential.Entry{ID: ref.ID})
 	doc, version, err := e.Grants.Grant(ctx, ref.ID)
 	if err != nil {
 		return err

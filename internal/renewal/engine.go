@@ -192,32 +192,22 @@ type visit struct {
 // stored or sent, and after a refresh token was sent it does not return before
 // the answer is safe, whatever becomes of ctx.
 func (e *Engine) Renew(ctx context.Context, entry credential.Entry) Outcome {
-	v := &visit{entry: entry, memo: entry.Memo, now: time.Now()}
-	v.log = e.Log.With().Str("tenant", entry.ID.Tenant).Str("credential", entry.ID.Name).Logger()
-	v.memo.Forced = false
-	v.memo.IntentSince = time.Time{}
-
+	v := e.newVisit(entry)
 	cred, err := e.Credentials.Credential(ctx, entry.ID)
-	if errors.Is(err, credential.ErrDeleted) {
+	switch {
+	case errors.Is(err, credential.ErrDeleted):
 		return e.Removed(ctx, entry)
-	}
-	if errors.Is(err, credential.ErrNotFound) {
+	case errors.Is(err, credential.ErrNotFound):
 		return Outcome{Result: ResultGone, Due: v.now.Add(e.limits.AskPersonEvery), Memo: v.memo, Err: err}
-	}
-	if known := v.memo.CredentialVersion; known != 0 && cred.Version != 0 && cred.Version != known {
-		v.edited = true
-		v.memo = credential.Memo{}
-	}
-	v.memo.CredentialVersion = cred.Version
-	v.cred = cred
-	if err != nil && credential.KindOf(err) != credential.KindMisconfigured {
+	case err != nil && credential.KindOf(err) != credential.KindMisconfigured:
 		return e.storeFailed(v, err)
 	}
-	tokenErr := error(nil)
-	if v.token, _, tokenErr = e.Tokens.Token(ctx, entry.ID); tokenErr != nil {
+	v.meet(cred)
+	token, _, tokenErr := e.published(ctx, v)
+	if tokenErr != nil {
 		return e.storeFailed(v, tokenErr)
 	}
-	v.memo.ExpiresAt = v.token.ExpiresAt
+	v.token, v.memo.ExpiresAt = token, token.ExpiresAt
 	if err == nil {
 		v.method, v.cred, err = e.Methods.Resolve(cred, e.Provider.Guard)
 	}
@@ -232,6 +222,22 @@ func (e *Engine) Renew(ctx context.Context, entry credential.Entry) Outcome {
 	default:
 		return e.upkeep(ctx, v)
 	}
+}
+
+func (e *Engine) newVisit(entry credential.Entry) *visit {
+	v := &visit{entry: entry, memo: entry.Memo, now: time.Now()}
+	v.log = e.Log.With().Str("tenant", entry.ID.Tenant).Str("credential", entry.ID.Name).Logger()
+	v.memo.Forced, v.memo.IntentSince = false, time.Time{}
+	return v
+}
+
+// meet takes in the credential as it is stored now. An edit clears whatever the
+// old one had collected.
+func (v *visit) meet(cred credential.Credential) {
+	if known := v.memo.CredentialVersion; known != 0 && cred.Version != known {
+		v.edited, v.memo = true, credential.Memo{}
+	}
+	v.cred, v.memo.CredentialVersion = cred, cred.Version
 }
 
 // pausedRecheck is how often a paused credential is looked at; a person who

@@ -18,7 +18,7 @@ const publishTries = 5
 func (e *Engine) publish(ctx context.Context, v *visit, change func(current credential.Token) (credential.Token, bool)) error {
 	ctx = context.WithoutCancel(ctx)
 	for range publishTries {
-		current, version, err := e.Tokens.Token(ctx, v.entry.ID)
+		current, version, err := e.published(ctx, v)
 		if err != nil {
 			return fmt.Errorf("publish the token: %w", err)
 		}
@@ -37,6 +37,17 @@ func (e *Engine) publish(ctx context.Context, v *visit, change func(current cred
 		}
 	}
 	return fmt.Errorf("publish the token: %w, %d times over", credential.ErrConflict, publishTries)
+}
+
+// published reads the published token. One that somebody broke by hand is as good
+// as none: it is written anew.
+func (e *Engine) published(ctx context.Context, v *visit) (credential.Token, int, error) {
+	token, version, err := e.Tokens.Token(ctx, v.entry.ID)
+	if credential.KindOf(err) == credential.KindMisconfigured {
+		v.log.Error().Err(err).Msg("the published token cannot be read; it is being published anew")
+		return credential.Token{}, version, nil
+	}
+	return token, version, err
 }
 
 // adopt takes over what is now published.

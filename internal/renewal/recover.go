@@ -162,11 +162,10 @@ func (e *Engine) changedMeanwhile(ctx context.Context, t *turn) (Outcome, bool) 
 	if version != t.version || doc.Intent == nil || doc.Intent.Attempt != t.grant.Intent.Attempt {
 		return again, true
 	}
-	cred, err := e.Credentials.Credential(ctx, t.entry.ID)
-	if err != nil && !errors.Is(err, credential.ErrNotFound) && credential.KindOf(err) != credential.KindMisconfigured {
+	switch fresh, err := e.newSeed(ctx, doc, t.entry.ID); {
+	case err != nil:
 		return e.storeFailed(t.visit, err), true
-	}
-	if seed := credential.Secret(cred.Field("refresh_token")); err == nil && seed != "" && !doc.Adopted(seed) {
+	case fresh:
 		return again, true
 	}
 	for _, attempt := range t.grant.Intent.Earlier {
@@ -176,6 +175,16 @@ func (e *Engine) changedMeanwhile(ctx context.Context, t *turn) (Outcome, bool) 
 		}
 	}
 	return Outcome{}, false
+}
+
+// newSeed reports whether a person has stored a seed that was never used.
+func (e *Engine) newSeed(ctx context.Context, doc credential.Grant, id credential.ID) (bool, error) {
+	cred, err := e.Credentials.Credential(ctx, id)
+	if errors.Is(err, credential.ErrNotFound) || credential.KindOf(err) == credential.KindMisconfigured {
+		return false, nil
+	}
+	seed := credential.Secret(cred.Field("refresh_token"))
+	return seed != "" && !doc.Adopted(seed), err
 }
 
 // probeAfterExpiry keeps a token that was refused while the access token was

@@ -2,7 +2,6 @@ package renewal
 
 import (
 	"context"
-	"time"
 
 	"refresher/internal/credential"
 )
@@ -12,8 +11,7 @@ import (
 // brings it back to life. The caller drops the entry from the queue if the Result is
 // ResultRemoved.
 func (e *Engine) Removed(ctx context.Context, entry credential.Entry) Outcome {
-	v := &visit{entry: entry, memo: entry.Memo, now: time.Now()}
-	v.log = e.Log.With().Str("tenant", entry.ID.Tenant).Str("credential", entry.ID.Name).Logger()
+	v := e.newVisit(entry)
 	err := e.publish(ctx, v, func(current credential.Token) (credential.Token, bool) {
 		if current.Status == "" {
 			return current, false // nothing was ever published

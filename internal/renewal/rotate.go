@@ -27,6 +27,9 @@ type turn struct {
 // rotate keeps a rotating grant alive: steps 2 to 9 of the protocol.
 func (e *Engine) rotate(ctx context.Context, v *visit) Outcome {
 	grant, version, err := e.Grants.Grant(ctx, v.entry.ID)
+	if credential.KindOf(err) == credential.KindMisconfigured {
+		return e.failed(ctx, v, err) // someone changed the document by hand
+	}
 	if err != nil {
 		return e.storeFailed(v, err)
 	}
@@ -44,6 +47,11 @@ func (e *Engine) rotate(ctx context.Context, v *visit) Outcome {
 			return outcome
 		}
 	}
+	return e.carryOut(ctx, t)
+}
+
+// carryOut does what decide says.
+func (e *Engine) carryOut(ctx context.Context, t *turn) Outcome {
 	next, until := e.limits.decide(e.situation(t))
 	switch next {
 	case stepPresent:

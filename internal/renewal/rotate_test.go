@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -134,17 +135,6 @@ func TestNoRoomNoRotation(t *testing.T) {
 // errLost stands for a connection to Vault that broke.
 var errLost = errors.New("connection reset")
 
-// once fails the first occurrence of when.
-func once(when string) func(string) error {
-	var done atomic.Bool
-	return func(at string) error {
-		if at == when && done.CompareAndSwap(false, true) {
-			return errLost
-		}
-		return nil
-	}
-}
-
 // nth fails the nth occurrence of when.
 func nth(when string, n int32) func(string) error {
 	var seen atomic.Int32
@@ -164,7 +154,7 @@ func TestVaultFaults(t *testing.T) {
 	for _, op := range ops {
 		for _, when := range []string{"before ", "after "} {
 			for n := int32(1); n <= 3; n++ {
-				t.Run(when+op+string('0'+rune(n)), func(t *testing.T) {
+				t.Run(when+op+strconv.Itoa(int(n)), func(t *testing.T) {
 					t.Parallel()
 					w := newWorld(t)
 					w.checkfrontApp(acme)
