@@ -29,3 +29,5 @@
 // file and line, variable or flag that it came from. Secrets are of type
 // credential.Secret, and no error and no output of this package shows one.
 package config
+
+//go:generate sh -c "cat configuration.md >../../docs/configuration.md && go run ../../cmd/refresher config reference >>../../docs/configuration.md"
