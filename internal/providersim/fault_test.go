@@ -25,14 +25,30 @@ func TestFaultsThatAnswerHaveNoEffect(t *testing.T) {
 		{"html", providersim.Fault{Status: 502, Body: providersim.BodyHTML}, 502, "text/html; charset=utf-8", "", nil},
 		{"html at 200", providersim.Fault{Body: providersim.BodyHTML}, 200, "text/html; charset=utf-8", "", nil},
 		{"empty", providersim.Fault{Body: providersim.BodyEmpty}, 200, "application/json", "", func(r reply) bool { return r.body == "" }},
-		{"garbage", providersim.Fault{Body: providersim.BodyGarbage}, 200, "application/json", "",
-			func(r reply) bool { return r.doc == nil && r.body != "" }},
-		{"oversized", providersim.Fault{Body: providersim.BodyOversized}, 200, "application/json; charset=utf-8", "",
-			func(r reply) bool { return len(r.body) > 2<<20 && r.doc != nil }},
-		{"redirect", providersim.Fault{Redirect: "https://evil.test/"}, 307, "text/html; charset=utf-8", "",
-			func(r reply) bool { return r.header.Get("Location") == "https://evil.test/" }},
-		{"oauth error", providersim.Fault{Error: "invalid_client", Status: 401}, 401, "application/json; charset=utf-8", "",
-			func(r reply) bool { return r.text("error") == "invalid_client" }},
+		{
+			"garbage",
+			providersim.Fault{Body: providersim.BodyGarbage},
+			200, "application/json", "",
+			func(r reply) bool { return r.doc == nil && r.body != "" },
+		},
+		{
+			"oversized",
+			providersim.Fault{Body: providersim.BodyOversized},
+			200, "application/json; charset=utf-8", "",
+			func(r reply) bool { return len(r.body) > 2<<20 && r.doc != nil },
+		},
+		{
+			"redirect",
+			providersim.Fault{Redirect: "https://evil.test/"},
+			307, "text/html; charset=utf-8", "",
+			func(r reply) bool { return r.header.Get("Location") == "https://evil.test/" },
+		},
+		{
+			"oauth error",
+			providersim.Fault{Error: "invalid_client", Status: 401},
+			401, "application/json; charset=utf-8", "",
+			func(r reply) bool { return r.text("error") == "invalid_client" },
+		},
 		{"oauth error, default status", providersim.Fault{Error: "temporarily_unavailable"}, 400, "application/json; charset=utf-8", "", nil},
 	}
 	for _, tt := range tests {
@@ -67,8 +83,11 @@ func TestFaultsAfterTheEffect(t *testing.T) {
 	}{
 		{"status", providersim.Fault{Status: 502, AfterEffect: true}, func(r reply) bool { return r.status == 502 }},
 		{"garbage", providersim.Fault{Body: providersim.BodyGarbage, AfterEffect: true}, func(r reply) bool { return r.doc == nil }},
-		{"oversized", providersim.Fault{Body: providersim.BodyOversized, AfterEffect: true},
-			func(r reply) bool { return len(r.body) > 2<<20 && r.text("refresh_token") != "" }},
+		{
+			"oversized",
+			providersim.Fault{Body: providersim.BodyOversized, AfterEffect: true},
+			func(r reply) bool { return len(r.body) > 2<<20 && r.text("refresh_token") != "" },
+		},
 		{"lifetime as text", providersim.Fault{ExpiresIn: `"3600"`}, func(r reply) bool { return r.doc["expires_in"] == "3600" }},
 		{"lifetime zero", providersim.Fault{ExpiresIn: "0"}, func(r reply) bool { return r.doc["expires_in"] == 0.0 }},
 		{"lifetime negative", providersim.Fault{ExpiresIn: "-5"}, func(r reply) bool { return r.doc["expires_in"] == -5.0 }},

@@ -160,8 +160,10 @@ func TestKiboPlan(t *testing.T) {
 	step := func(name string, w want) {
 		t.Helper()
 		got := b.location(token)
-		seen := want{got.status, got.header.Get("X-Mashery-Error-Code"),
-			got.header.Get("X-Plan-QPS-Current"), got.header.Get("X-Plan-Quota-Current")}
+		seen := want{
+			got.status, got.header.Get("X-Mashery-Error-Code"),
+			got.header.Get("X-Plan-QPS-Current"), got.header.Get("X-Plan-Quota-Current"),
+		}
 		if seen != w {
 			t.Errorf("%s: %+v, want %+v", name, seen, w)
 		}

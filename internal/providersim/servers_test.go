@@ -233,20 +233,38 @@ func publishAll(t *testing.T, r running) []published {
 	kiboToken := kibo.mint().text("access_token")
 	apikey := map[string]string{"apikey": clicrdv.user.APIKey}
 	return []published{
-		{"checkfront", "oauth2", map[string]string{"Authorization": "BEARER " + app.AccessToken}, nil,
-			func() { _ = r.Checkfront.RevokeGrant(app.ClientID) }},
+		{
+			"checkfront", "oauth2",
+			map[string]string{"Authorization": "BEARER " + app.AccessToken},
+			nil,
+			func() { _ = r.Checkfront.RevokeGrant(app.ClientID) },
+		},
 		{"checkfront", "token_pair", basic(pair.APIKey, pair.APISecret), nil, func() { r.Checkfront.RevokeTokenPair(pair.APIKey) }},
-		{"bookeo", "api_key", map[string]string{"X-Bookeo-apiKey": key.APIKey, "X-Bookeo-secretKey": key.SecretKey}, nil,
-			func() { _ = r.Bookeo.RevokeKey(key.APIKey) }},
-		{"clicrdv", "session", map[string]string{"Cookie": "_session_id=" + session}, apikey,
-			func() { r.ClicRDV.ExpireSession(clicrdv.user.Email) }},
-		{"clicrdv", "basic", basic(clicrdv.user.Email, clicrdv.user.Password), apikey,
+		{
+			"bookeo", "api_key",
+			map[string]string{"X-Bookeo-apiKey": key.APIKey, "X-Bookeo-secretKey": key.SecretKey},
+			nil,
+			func() { _ = r.Bookeo.RevokeKey(key.APIKey) },
+		},
+		{
+			"clicrdv", "session",
+			map[string]string{"Cookie": "_session_id=" + session},
+			apikey,
+			func() { r.ClicRDV.ExpireSession(clicrdv.user.Email) },
+		},
+		{
+			"clicrdv", "basic", basic(clicrdv.user.Email, clicrdv.user.Password), apikey,
 			func() {
 				r.ClicRDV.AddUser(providersim.UserSpec{Email: clicrdv.user.Email, APIKey: clicrdv.user.APIKey})
-			}},
+			},
+		},
 		{"ankor", "jwt_bearer", map[string]string{"Authorization": "Bearer " + ankorToken}, nil, func() { r.Ankor.RevokeTokens(companyURI) }},
-		{"kibo", "client_credentials", map[string]string{"Authorization": "Bearer " + kiboToken, "API-Key": kibo.client.ClientID}, nil,
-			func() { r.Kibo.RevokeTokens(kibo.client.ClientID) }},
+		{
+			"kibo", "client_credentials",
+			map[string]string{"Authorization": "Bearer " + kiboToken, "API-Key": kibo.client.ClientID},
+			nil,
+			func() { r.Kibo.RevokeTokens(kibo.client.ClientID) },
+		},
 	}
 }
 

@@ -61,7 +61,7 @@ func (t *turn) rotated(result refreshers.Result, startedAt time.Time) credential
 	if result.RefreshToken != "" {
 		next.RefreshToken, next.RefreshTokenIssuedAt = result.RefreshToken, startedAt.UTC()
 	}
-	next.Generation++
+	next.Generation = max(next.Generation, t.token.Generation) + 1
 	next.AccessToken, next.TokenType = result.AccessToken, result.TokenType
 	next.IssuedAt, next.ExpiresAt = startedAt.UTC(), result.ExpiresAt.UTC()
 	return next

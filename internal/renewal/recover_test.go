@@ -128,9 +128,10 @@ func TestOthersIntentIsLeftAlone(t *testing.T) {
 	w.checkfrontApp(acme)
 	w.crash(t.TempDir(), "after grant.write", 1) // the intent is open, nothing was sent
 	r := w.replica(t.TempDir())
+	w.age(acme, -time.Hour)
 	want(t, "before the takeover time", r.Renew(t.Context(), entry(acme)).Result, renewal.ResultWaiting)
 	w.copies.setDown(errors.New("redis is away"))
-	w.age(acme, time.Hour)
+	w.age(acme, 2*time.Hour)
 	want(t, "without Redis", r.Renew(t.Context(), entry(acme)).Result, renewal.ResultFailed)
 	w.copies.setDown(nil)
 	w.visitUntil(r, entry(acme), func(o renewal.Outcome) bool { return o.Result == renewal.ResultRenewed })

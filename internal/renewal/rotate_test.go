@@ -165,6 +165,9 @@ func TestVaultFaults(t *testing.T) {
 					want(t, "rotations", w.sims.Checkfront.Ledger().Count(providersim.Match{Endpoint: providersim.EndpointToken, Result: providersim.ResultOK}), 1)
 					want(t, "reuse", w.sims.Checkfront.Ledger().Count(providersim.Match{Result: providersim.ResultReuse}), 0)
 					want(t, "state", w.grant(acme).State, credential.GrantIdle)
+					// What happened unheard is read back: nothing is probed, nothing set aside.
+					want(t, "probes", r.events.count(renewal.EventProbe), 0)
+					want(t, "set aside", r.events.count(renewal.EventSetAside), 0)
 				})
 			}
 		}
@@ -208,10 +211,75 @@ func TestAmbiguousAnswerIsProbed(t *testing.T) {
 	out := r.Renew(t.Context(), entry(acme))
 	want(t, "kind", credential.KindOf(out.Err), credential.KindAmbiguous)
 	want(t, "state", w.grant(acme).State, credential.GrantIntent)
+	w.age(acme, -time.Hour)
 	early := r.Renew(t.Context(), entry(acme))
 	want(t, "before the in-flight bound", early.Result, renewal.ResultWaiting)
+	w.age(acme, time.Hour)
 	w.visitUntil(r, entry(acme), func(o renewal.Outcome) bool { return o.Result == renewal.ResultRenewed })
 	want(t, "probes", r.events.count(renewal.EventProbe), 1)
+	w.serves(acme)
+}
+
+// TestProbeThatSpendsNothingProvesNothing: the provider throttles the probe, which
+// says nothing of the presentation before it.
+func TestProbeThatSpendsNothingProvesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.checkfrontApp(acme)
+	r := w.replica(t.TempDir())
+	w.sims.Checkfront.Inject(providersim.Fault{Times: 1, Status: http.StatusBadGateway})
+	w.sims.Checkfront.Inject(providersim.Fault{Times: 1, Status: http.StatusTooManyRequests})
+	w.visitUntil(r, entry(acme), func(o renewal.Outcome) bool { return credential.KindOf(o.Err) == credential.KindRateLimited })
+	want(t, "state", w.grant(acme).State, credential.GrantIntent)
+	w.visitUntil(r, entry(acme), func(o renewal.Outcome) bool { return o.Result == renewal.ResultRenewed })
+	want(t, "probes", r.events.count(renewal.EventProbe), 2)
+	w.serves(acme)
+}
+
+// TestRefusedWhileAPersonAuthorizes: the new seed is stored while the old token is
+// being refused. Nobody is asked for what has just been done.
+func TestRefusedWhileAPersonAuthorizes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	app := w.checkfrontApp(acme)
+	r := w.replica(t.TempDir())
+	if err := w.sims.Checkfront.RevokeGrant(app.ClientID); err != nil {
+		t.Fatal(err)
+	}
+	var stored atomic.Bool
+	w.store.on(func(at string) error {
+		if at == "after grant.write" && stored.CompareAndSwap(false, true) {
+			seed, err := w.sims.Checkfront.Authorize(app.ClientID)
+			if err != nil {
+				t.Error(err)
+			}
+			w.putSeed(acme, app, seed)
+		}
+		return nil
+	})
+	out := r.Renew(t.Context(), entry(acme))
+	want(t, "result", out.Result, renewal.ResultWaiting)
+	want(t, "status", w.token(acme).Status, "")
+	want(t, "result", r.Renew(t.Context(), entry(acme)).Result, renewal.ResultRenewed)
+	w.serves(acme)
+}
+
+// TestPublishedGenerationNeverGoesBack: what is published is ahead of the grant,
+// as after a part of Vault was restored.
+func TestPublishedGenerationNeverGoesBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.checkfrontApp(acme)
+	r := w.replica(t.TempDir())
+	out := r.Renew(t.Context(), entry(acme))
+	tok := w.store.tokens[acme]
+	tok.Generation = 9
+	w.store.tokens[acme] = tok
+	rest := r.Renew(t.Context(), credential.Entry{ID: acme, Memo: out.Memo})
+	want(t, "result", rest.Result, renewal.ResultUnchanged)
+	want(t, "generation", w.token(acme).Generation, 9)
+	want(t, "result", r.Renew(t.Context(), forced(acme)).Result, renewal.ResultRenewed)
+	want(t, "generation", w.token(acme).Generation, 10)
 	w.serves(acme)
 }
 

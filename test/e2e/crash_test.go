@@ -43,7 +43,9 @@ func TestKilledBetweenAnswerAndCommit(t *testing.T) {
 	p := s.run(dir)
 	redistest.Eventually(t, "the provider has rotated", func() bool { return s.exchanges(providersim.ResultOK) == 1 })
 	s.vault.Seal()
-	redistest.Eventually(t, "the answer is in the spool", func() bool { return s.metric(p, "refresher_vault_requests_total", `operation="grant.write"`, `result="sealed"`) > 0 })
+	redistest.Eventually(t, "the answer is in the spool", func() bool {
+		return s.metric(p, "refresher_vault_requests_total", `operation="grant.write"`, `result="sealed"`) > 0
+	})
 	p.kill()
 	if err := s.redis.Client(t).FlushAll(t.Context()).Err(); err != nil {
 		t.Fatal(err)
