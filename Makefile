@@ -1,0 +1,162 @@
+# `make help` says what there is.
+#
+# Everything is built for this machine, from source, by the Go tool; bin/, .cache/
+# and Go's own caches only save time. Variables can be given on the command line:
+# `make test GO=/opt/go/bin/go FUZZTIME=1m`.
+
+GO       ?= go
+FUZZTIME ?= 3s
+BENCH    ?= .
+# What the tests are run with. In a shuffled order they always run anew.
+TESTFLAGS ?= -race -shuffle=on -timeout=15m
+
+# What `refresher version` says.
+VERSION ?= $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null || echo dev)
+COMMIT  ?= $(shell git describe --always --abbrev=12 --exclude '*' --dirty 2>/dev/null)
+DATE    ?= $(shell git log -1 --format=%cI 2>/dev/null)
+LDFLAGS  = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)
+
+# Modules of their own, so that the service's go.mod stays light.
+TEST_MODULES := $(patsubst %/go.mod,%,$(wildcard test/go.mod test/*/go.mod))
+CODE_MODULES := . $(TEST_MODULES) tools/vault-dev
+ALL_MODULES  := $(CODE_MODULES) tools/lint
+
+# each runs a command in the folder of each module, and says where it failed.
+each = for module in $(1); do (cd "$$module" && $(2)) || { echo "make: in $$module" >&2; exit 1; }; done
+
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.DEFAULT_GOAL := help
+# Two builds at once would only take each other's cores: the Go tool uses them all.
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^## / { printf "\n%s\n", substr($$0, 4) } \
+		/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+## To use it
+
+# Not by `go run`, which calls it an error if Ctrl-C ends a program in good order.
+.PHONY: demo
+demo: ## See it work: five simulated providers, an embedded Vault, no set-up (FOR=20s: end by itself)
+	@echo 'Building the demo. The first time takes a minute.'
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && trap : INT && \
+	$(GO) build -buildvcs=false -o "$$dir/demo" ./cmd/demo && "$$dir/demo" $(if $(FOR),-for $(FOR)) $(ARGS)
+
+.PHONY: build
+build: ## Build bin/refresher, a static program
+	CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)' -o bin/refresher ./cmd/refresher
+
+## To test it
+
+.PHONY: test
+test: redis tools-vault build vet test-unit test-vault test-e2e fuzz ## Run all tests, and first install or build what they need
+
+.PHONY: test-unit
+test-unit: redis tools-vault ## Run the tests of the service against real Redis and real Vault
+	$(GO) test $(TESTFLAGS) ./...
+
+.PHONY: test-e2e
+test-e2e: redis tools-vault build ## Run the tests of the built program (the modules below test/)
+	@$(call each,$(TEST_MODULES),$(GO) test $(TESTFLAGS) ./...)
+
+# Not under the race detector: that would compile all of Vault once more.
+.PHONY: test-vault
+test-vault: tools-vault ## Run the tests of the Vault server for tests
+	cd tools/vault-dev && $(GO) test ./...
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME=3s
+	@GO='$(GO)' sh tools/fuzz.sh '$(FUZZTIME)'
+
+.PHONY: redis
+redis: ## Install redis-server, and gcc for the race detector, if they are missing (root, Debian)
+	@sh tools/debian.sh redis-server=redis-server gcc=gcc,libc6-dev
+
+.PHONY: bench
+bench: redis tools-vault ## Run the benchmarks (BENCH=regexp)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+.PHONY: cover
+cover: redis tools-vault ## Measure what the tests cover, into .cache/cover.html
+	@mkdir -p .cache
+	$(GO) test -coverpkg=./... -coverprofile=.cache/cover.out ./...
+	@$(GO) tool cover -html=.cache/cover.out -o .cache/cover.html
+	@$(GO) tool cover -func=.cache/cover.out | tail -n 1
+
+## To change it
+
+.PHONY: check
+check: lint test ## Everything that CI checks
+
+.PHONY: lint
+lint: format-check vet golangci tidy-check generate-check ## Check layout, style, imports, go.mod files and generated files
+
+.PHONY: fmt
+fmt: tools-lint ## Lay out the Go files as the linters want them
+	@bin/golangci-lint fmt
+	@bin/gofumpt -w .
+
+.PHONY: generate
+generate: ## Write the generated files anew
+	@$(call each,$(CODE_MODULES),$(GO) generate ./...)
+
+.PHONY: tools
+tools: tools-lint tools-vault ## Build bin/vault-dev, bin/golangci-lint and bin/gofumpt (ten minutes the first time)
+
+.PHONY: clean
+clean: ## Delete what was built
+	rm -rf bin dist .cache
+
+# The parts of the targets above.
+
+.PHONY: vet
+vet:
+	@$(call each,$(CODE_MODULES),$(GO) vet ./...)
+
+.PHONY: format-check
+format-check: tools-lint
+	@files=$$(gofmt -l . && bin/gofumpt -l .) || exit 1; \
+	if [ -n "$$files" ]; then \
+		echo "$$files" | sort -u >&2; echo "make: not laid out as the linters want it; run: make fmt" >&2; exit 1; \
+	fi
+
+# In a bubble of testing/synctest a sleep takes no time; outside of one it only
+# hopes that something has happened. golangci-lint cannot tell them apart.
+.PHONY: golangci
+golangci: tools-lint
+	@bin/golangci-lint config verify
+	@$(call each,. $(TEST_MODULES),"$(CURDIR)/bin/golangci-lint" run --config "$(CURDIR)/.golangci.yml" ./...)
+	@files=$$(grep -rl --include='*_test.go' 'time\.Sleep(' . | xargs -r grep -L '"testing/synctest"'); \
+	if [ -n "$$files" ]; then \
+		echo "$$files" >&2; echo "make: these tests sleep outside of testing/synctest; wait for what shall happen" >&2; exit 1; \
+	fi
+
+.PHONY: tidy-check
+tidy-check:
+	@$(call each,$(ALL_MODULES),$(GO) mod tidy -diff)
+
+.PHONY: generate-check
+generate-check:
+	@MAKE='$(MAKE)' sh tools/generated.sh
+
+.PHONY: tools-lint
+tools-lint: bin/golangci-lint bin/gofumpt
+
+bin/golangci-lint bin/gofumpt &: tools/lint/go.mod tools/lint/go.sum
+	@echo 'Building golangci-lint and gofumpt. The first time takes three minutes.'
+	@mkdir -p bin
+	@cd tools/lint && CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags '-s -w' -o ../../bin/ tool
+	@touch bin/golangci-lint bin/gofumpt
+
+.PHONY: tools-vault
+tools-vault: bin/vault-dev
+
+# No flags but those of the tests below tools/vault-dev, so that Vault is compiled once.
+bin/vault-dev: $(filter-out %_test.go,$(wildcard tools/vault-dev/*.go)) tools/vault-dev/go.mod tools/vault-dev/go.sum
+	@echo 'Building the Vault server for tests. The first time takes eight minutes.'
+	@mkdir -p bin
+	@cd tools/vault-dev && $(GO) build -buildvcs=false -o ../../bin/vault-dev .
+	@touch $@
