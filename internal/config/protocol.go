@@ -26,7 +26,7 @@ type Renewal struct {
 	InFlightBound        time.Duration   `yaml:"in_flight_bound" default:"10m" doc:"After how long a call that was sent can no longer have an effect; every replica must have the same."`
 	TakeoverAfter        time.Duration   `yaml:"takeover_after" default:"60m" doc:"After how long someone else's open intent may be taken over, once the access token has expired too."`
 	TakeoverAfterDormant time.Duration   `yaml:"takeover_after_dormant" default:"24h" doc:"The same for grants of which nobody uses the access token (keep = grant)."`
-	LeaseTTL             time.Duration   `yaml:"lease_ttl" default:"60s" min:"3s" doc:"How long a tenant's lease lives without being extended, which happens at a third of it."`
+	LeaseTTL             time.Duration   `yaml:"lease_ttl" default:"60s" min:"1s" doc:"How long a tenant's lease lives without being extended, which happens at a third of it."`
 	CommitRetryMax       time.Duration   `yaml:"commit_retry_max" default:"30s" doc:"Longest wait between two tries to commit an answer to Vault."`
 	ShutdownGrace        time.Duration   `yaml:"shutdown_grace" default:"150s" doc:"How long a stop waits for calls that were sent. Keep the pod's termination grace above it."`
 	FirstIntervalMin     Fraction        `yaml:"first_interval_min" default:"5%" doc:"Earliest first renewal, as a part of the token's lifetime."`

@@ -16,7 +16,6 @@ func redisRules() []rule {
 		{paths: []string{"redis.db", "redis.mode", "redis.url"}, broken: redisDB},
 		{paths: []string{"redis.password", "redis.username", "redis.url"}, broken: redisLogin},
 		{paths: []string{"redis.tls.ca_cert", "redis.tls.server_name", "redis.tls.enabled", "redis.url"}, broken: redisTLS},
-		less("redis.timeout", "renewal.lease_ttl", "a lease would end before it could be extended"),
 	}
 }
 

@@ -5,8 +5,10 @@ import (
 	"strings"
 )
 
-// protocolRules are those that the safety of a rotation rests on.
-func protocolRules() []rule {
+// unsafeRules are those that the safety of a rotation rests on. They are only
+// warned of, loudly: whoever tries the service at another speed sets one limit
+// after the other, and knows what the provider on the other side is.
+func unsafeRules() []rule {
 	return []rule{
 		{paths: []string{"renewal.send_deadline", "renewal.vault_timeout"}, shared: true, broken: func(v view) string {
 			need := 2 * v.Renewal.VaultTimeout
@@ -25,6 +27,12 @@ func protocolRules() []rule {
 				v.named("renewal.in_flight_bound"), FormatDuration(need), v.named("renewal.send_deadline"), v.named("renewal.rotation_timeout"))
 		}},
 		less("renewal.in_flight_bound", "renewal.takeover_after", "someone else's intent would be taken over while its call may still have an effect"),
+		less("redis.timeout", "renewal.lease_ttl", "a lease would end before it could be extended"),
+	}
+}
+
+func protocolRules() []rule {
+	return []rule{
 		atMost("renewal.takeover_after", "renewal.takeover_after_dormant", "with a dormant grant there is less hurry"),
 		atMost("providers.checkfront.grant_lifetime", "renewal.spent_retention", "a spent refresh token must be remembered for as long as it could live"),
 	}
@@ -84,12 +92,12 @@ func providerRules() []rule {
 func Warnings(c Config, sources Sources) Problems {
 	v := view{&c, newSchema()}
 	var warnings Problems
-	for _, r := range []rule{
+	for _, r := range append(unsafeRules(), []rule{
 		{paths: []string{"vault.address"}, broken: plainVault},
 		{paths: []string{"renewal.in_flight_bound", "renewal.send_deadline", "renewal.rotation_timeout", "renewal.clock_skew_allowance"}, shared: true, broken: tightBound},
 		{paths: []string{"renewal.shutdown_grace", "renewal.send_deadline", "renewal.rotation_timeout"}, shared: true, broken: shortGrace},
 		less("renewal.grant_warning", "providers.checkfront.grant_lifetime", "every grant would be a warning at all times"),
-	} {
+	}...) {
 		warnings = append(warnings, r.apply(v, sources)...)
 	}
 	return warnings
