@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"refresher/internal/credential"
@@ -89,9 +90,26 @@ func (r *Registry) Resolve(c credential.Credential, guard func(rawURL string, ho
 		}
 	}
 	if len(problems) > 0 {
+		if err := m.misspelt(c); err != nil {
+			problems = append(problems, err)
+		}
 		return m, c, credential.Misconfigured(m.Provider, "bad_field", joinLine(problems))
 	}
 	return m, c, nil
+}
+
+// misspelt names the fields that the method does not know, for whoever looks for
+// one that is missing.
+func (m Method) misspelt(c credential.Credential) error {
+	names := m.Unknown(c)
+	if len(names) == 0 {
+		return nil
+	}
+	shown := make([]string, 0, 3)
+	for _, name := range names[:min(len(names), 3)] {
+		shown = append(shown, strconv.Quote(shorten(name)))
+	}
+	return fmt.Errorf("not known to %s: %s", m.Name(), strings.Join(shown, ", "))
 }
 
 func (m Method) checkFields(c credential.Credential, guard func(string, []string) error) []error {

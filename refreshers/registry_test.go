@@ -211,3 +211,21 @@ func TestUpkeep(t *testing.T) {
 		t.Error("every minute is not every minute")
 	}
 }
+
+// TestMisspeltFieldIsNamed helps whoever looks for a field that they did store.
+func TestMisspeltFieldIsNamed(t *testing.T) {
+	t.Parallel()
+	registry := refreshers.NewRegistry([]refreshers.Method{{
+		Provider: "p", Auth: "a", Fields: []refreshers.Field{{Name: "client_secret", Required: true}},
+		DefaultBaseURL: func(credential.Credential) string { return "https://p.example" },
+	}})
+	c := credential.Credential{Provider: "p", Fields: map[string]credential.Secret{"client_secrt": "sim-hidden"}}
+	_, _, err := registry.Resolve(c, func(string, []string) error { return nil })
+	if err == nil || !strings.Contains(err.Error(), `"client_secret" is missing; not known to p/a: "client_secrt"`) || strings.Contains(err.Error(), "hidden") {
+		t.Errorf("%v", err)
+	}
+	c.Fields["client_secret"] = "sim-there"
+	if _, _, err := registry.Resolve(c, func(string, []string) error { return nil }); err != nil {
+		t.Errorf("a field that is not known does no harm by itself: %v", err)
+	}
+}
