@@ -100,6 +100,7 @@ func (s *Scheduler) source() Queue {
 
 // fillSpare reads from Vault what will expire, and when.
 func (s *Scheduler) fillSpare(ctx context.Context, q Queue) {
+	defer func() { s.defect(recover(), "the queue in memory may lack some") }()
 	ids, _, err := s.scanner.list(ctx)
 	if err != nil {
 		s.Log.Error().Err(err).Msg("the fleet cannot be listed while redis is away")
@@ -107,12 +108,10 @@ func (s *Scheduler) fillSpare(ctx context.Context, q Queue) {
 		return
 	}
 	for _, id := range ids {
-		token, err := paced(ctx, s.scanner.pace, func() (credential.Token, error) {
-			token, _, err := s.Store.Token(ctx, id)
-			return token, err
-		})
+		token, err := s.scanner.token(ctx, id)
 		if err != nil {
-			s.Log.Warn().Err(err).Str("tenant", id.Tenant).Str("credential", id.Name).Msg("a token cannot be read while redis is away")
+			// Nothing is known of it, so its turn comes at once: a visit reads it again.
+			_, _ = q.Add(ctx, credential.Entry{ID: id, Due: time.Now()})
 			continue
 		}
 		if entry, ok := spareEntry(id, token, time.Now(), rand.Float64()); ok {

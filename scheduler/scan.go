@@ -107,18 +107,19 @@ func (s *scanner) round(ctx context.Context, index Index) (Report, error) {
 	fresh, missing := compare(known, listed)
 	report.Missing = len(missing)
 	if err := s.add(ctx, index, fresh, &report); err != nil {
-		return report, err
+		return report, err // the index stays unbuilt, and is tried again soon
 	}
 	if err := index.MarkBuilt(ctx, s.mark(time.Now())); err != nil {
 		return report, fmt.Errorf("mark the queue as built: %w", err)
+	}
+	// First, so that an edit is noticed whatever becomes of the rest.
+	if err := s.reread(ctx, index, known, &report); err != nil {
+		return report, err
 	}
 	if tooMany(len(missing), len(known), len(listed), s.settings.MaxMissing) {
 		return report, fmt.Errorf("%w: %d of %d are missing; nothing is dropped (is vault.prefix right? was Vault restored?)", ErrShrunken, len(missing), len(known))
 	}
 	if err := s.drop(ctx, index, missing, &report); err != nil {
-		return report, err
-	}
-	if err := s.reread(ctx, index, known, &report); err != nil {
 		return report, err
 	}
 	report.Entries, err = index.Entries(ctx)
@@ -195,15 +196,18 @@ func tooMany(missing, known, listed int, part float64) bool {
 	return listed == 0 || missing > 1 && float64(missing) > part*float64(known)
 }
 
-// add puts new credentials into the queue, each due when its published token says.
+// add puts new credentials into the queue, each due when its published token
+// says. One whose token cannot be read holds up no other.
 func (s *scanner) add(ctx context.Context, index Index, fresh []credential.ID, report *Report) error {
+	var unread error
 	for _, id := range fresh {
-		token, err := paced(ctx, s.pace, func() (credential.Token, error) {
-			token, _, err := s.store.Token(ctx, id)
-			return token, err
-		})
+		token, err := s.token(ctx, id)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err != nil {
-			return fmt.Errorf("read the token of %s: %w", id, err)
+			unread = fmt.Errorf("read the token of %s: %w", id, err)
+			continue
 		}
 		if token.Status == credential.StatusRemoved && s.gone(ctx, id) {
 			continue
@@ -214,7 +218,20 @@ func (s *scanner) add(ctx context.Context, index Index, fresh []credential.ID, r
 		}
 		report.Added += added
 	}
-	return nil
+	return unread
+}
+
+// token reads a published token. One that somebody broke by hand is as good as
+// none: the renewal publishes it anew.
+func (s *scanner) token(ctx context.Context, id credential.ID) (credential.Token, error) {
+	token, err := paced(ctx, s.pace, func() (credential.Token, error) {
+		token, _, err := s.store.Token(ctx, id)
+		return token, err
+	})
+	if credential.KindOf(err) == credential.KindMisconfigured {
+		return credential.Token{}, nil
+	}
+	return token, err
 }
 
 // entryOf makes a queue entry of what is published. Whatever is not active is

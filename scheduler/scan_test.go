@@ -239,3 +239,41 @@ func TestSpareEntry(t *testing.T) {
 		}
 	}
 }
+
+// TestOneBrokenTokenHoldsUpNobody: a published token that somebody broke by hand,
+// and one that cannot be read at all.
+func TestOneBrokenTokenHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 40, 0, nil)
+	b.vault.bad = map[credential.ID]error{id(3): credential.Misconfigured("", "malformed_document", errors.New("generation"))}
+	if _, err := b.scanNowT(t); err != nil || b.known(t) != 40 {
+		t.Errorf("%v, %d known; want all 40", err, b.known(t))
+	}
+	b = newBench(t, 40, 0, nil)
+	b.vault.bad = map[credential.ID]error{id(3): errors.New("permission denied")}
+	if _, err := b.scanNowT(t); err == nil || b.known(t) != 39 {
+		t.Errorf("%v, %d known; want 39 and an error", err, b.known(t))
+	}
+}
+
+// TestEditIsNoticedInAShrunkenListing: what is listed is looked after all the same.
+func TestEditIsNoticedInAShrunkenListing(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 10, 0, nil)
+	if _, err := b.scanNowT(t); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 10 {
+		e := credential.Entry{ID: id(i), Due: time.Now().Add(time.Hour), Memo: credential.Memo{CredentialVersion: 1}}
+		if err := b.queue.Schedule(t.Context(), e, time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	delete(b.vault.creds, id(1))
+	delete(b.vault.creds, id(2))
+	b.vault.creds[id(5)] = credential.Credential{ID: id(5), Version: 2}
+	report, err := b.scanNowT(t)
+	if !errors.Is(err, ErrShrunken) || report.Edited != 1 {
+		t.Errorf("%v, %d edits noticed; want ErrShrunken and 1", err, report.Edited)
+	}
+}

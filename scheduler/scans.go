@@ -72,7 +72,12 @@ func (s *Scheduler) runScans(ctx context.Context) {
 }
 
 // scan makes one round if no other replica is at it.
-func (s *Scheduler) scan(ctx context.Context) error {
+func (s *Scheduler) scan(ctx context.Context) (err error) {
+	defer func() {
+		if s.defect(recover(), "the scan is tried again") {
+			err = errors.New("a defect in Refresher")
+		}
+	}()
 	if s.outage.active() {
 		return nil // what is known is enough until Redis is back
 	}
@@ -118,11 +123,14 @@ func (s *Scheduler) Once(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(time.Until(next)):
+		case <-time.After(max(time.Until(next), onceAgain)):
 		}
 		s.fill(ctx)
 	}
 }
+
+// onceAgain is the shortest wait between two looks of "once" at the queue.
+const onceAgain = 100 * time.Millisecond
 
 // nextDue returns when the next entry comes up that was due at start, or has a
 // place reserved by a rate limit; zero if there is none.

@@ -87,6 +87,7 @@ type Scheduler struct {
 	// tenants has what is still to be done for each tenant that a worker is at.
 	mu       sync.Mutex
 	tenants  map[string][]job
+	assigned map[credential.ID]bool
 	workers  sync.WaitGroup
 	filling  sync.Mutex
 	draining sync.Mutex
@@ -107,7 +108,7 @@ func New(parts Parts, settings Settings) (*Scheduler, error) {
 	}
 	s := &Scheduler{
 		Parts: parts, settings: settings, scans: scans,
-		tenants: map[string][]job{}, scanNow: make(chan struct{}, 1),
+		tenants: map[string][]job{}, assigned: map[credential.ID]bool{}, scanNow: make(chan struct{}, 1),
 	}
 	s.scanner = newScanner(parts.Store, parts.Renewer, settings.Scans, parts.Log)
 	s.outage = &outage{after: settings.OutageAfter, spare: parts.Spare, log: parts.Log}

@@ -79,6 +79,7 @@ type vault struct {
 	tokens map[credential.ID]credential.Token
 	odd    map[string][]string // names that are none, by tenant
 	fail   error
+	bad    map[credential.ID]error // tokens that cannot be read
 	reads  int
 }
 
@@ -140,6 +141,9 @@ func (v *vault) Token(_ context.Context, id credential.ID) (credential.Token, in
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.reads++
+	if err := v.bad[id]; err != nil {
+		return credential.Token{}, 1, err
+	}
 	return v.tokens[id], 1, v.fail
 }
 
@@ -320,6 +324,19 @@ func TestStopWaitsForWorkers(t *testing.T) {
 		entries, err := b.queue.Entries(t.Context())
 		if err != nil || len(entries) != 1 || !entries[0].Due.After(time.Now()) {
 			t.Errorf("the visit's result was not noted: %+v, %v", entries, err)
+		}
+	})
+}
+
+// TestSlowWorkDoesNotPileUp: the claim of what is still being worked on runs out
+// again and again; it is worked on once.
+func TestSlowWorkDoesNotPileUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, 2, 20*time.Minute, func(_ *Parts, s *Settings) { s.Visibility, s.Grace = time.Minute, time.Hour })
+		b.run(t, 30*time.Minute)
+		if n := b.worker.count(); n != 2 {
+			t.Errorf("%d visits to 2 credentials that take 20 minutes each", n)
 		}
 	})
 }

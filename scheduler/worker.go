@@ -19,10 +19,16 @@ type job struct {
 	queue Queue
 }
 
-// assign gives a job to the worker that is at its tenant, or to a new one.
+// assign gives a job to the worker that is at its tenant, or to a new one. One
+// that is being worked on, or waits for it, is left alone: its claim ran out
+// because the work takes long.
 func (s *Scheduler) assign(ctx context.Context, leases Leases, j job) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.assigned[j.ID] {
+		return
+	}
+	s.assigned[j.ID] = true
 	jobs, busy := s.tenants[j.ID.Tenant]
 	s.tenants[j.ID.Tenant] = append(jobs, j)
 	if busy {
@@ -68,10 +74,18 @@ func (s *Scheduler) work(ctx context.Context, leases Leases, tenant string) {
 		}
 		if err != nil || ctx.Err() != nil || !lease.Held() {
 			s.putBack(ctx, j)
-			continue
+		} else {
+			s.renew(ctx, j)
 		}
-		s.renew(ctx, j)
+		s.done(j.ID)
 	}
+}
+
+// done lets a credential be assigned again.
+func (s *Scheduler) done(id credential.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.assigned, id)
 }
 
 func (s *Scheduler) renew(ctx context.Context, claimed job) {

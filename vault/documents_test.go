@@ -23,7 +23,7 @@ func fullGrant() credential.Grant {
 		State: credential.GrantIntent, RefreshToken: "rt-1", RefreshTokenIssuedAt: fraction, Generation: 12,
 		AccessToken: "at-1", TokenType: "Bearer", IssuedAt: noon, ExpiresAt: noon.Add(time.Hour),
 		Intent: &credential.Intent{
-			Attempt: "a1", Owner: "o1", BeganAt: fraction, NotBefore: fraction, Probe: true, Claim: true, Earlier: []string{"a0", "a00"},
+			Attempt: "a1", Owner: "o1", BeganAt: fraction, NotBefore: fraction, Probe: true, Claim: true, Foreign: true, Earlier: []string{"a0", "a00"},
 		},
 		Seeds: []string{"h1", "h2"},
 	}
@@ -180,7 +180,7 @@ func testGrantDocument(t *testing.T, b backend) {
 		want  string
 	}{
 		{fullGrant(), `{"access_token":"at-1","expires_at":"2026-07-01T13:00:00Z","generation":12,` +
-			`"intent":{"attempt":"a1","began_at":"2026-07-01T12:00:00.123456789Z","claim":true,"earlier":["a0","a00"],"owner":"o1","probe":true},` +
+			`"intent":{"attempt":"a1","began_at":"2026-07-01T12:00:00.123456789Z","claim":true,"earlier":["a0","a00"],"foreign":true,"not_before":"2026-07-01T12:00:00.123456789Z","owner":"o1","probe":true},` +
 			`"issued_at":"2026-07-01T12:00:00Z","refresh_token":"rt-1","refresh_token_issued_at":"2026-07-01T12:00:00.123456789Z",` +
 			`"seeds":["h1","h2"],"state":"intent","token_type":"Bearer"}`},
 		{credential.Grant{State: credential.GrantIdle, RefreshToken: "rt"}, `{"generation":0,"refresh_token":"rt","state":"idle"}`},

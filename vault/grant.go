@@ -60,7 +60,7 @@ func encodeGrant(g credential.Grant) map[string]any {
 }
 
 func encodeIntent(i credential.Intent) map[string]any {
-	f := fields{data: map[string]any{"probe": i.Probe, "claim": i.Claim}}
+	f := fields{data: map[string]any{"probe": i.Probe, "claim": i.Claim, "foreign": i.Foreign}}
 	f.setText("attempt", i.Attempt)
 	f.setText("owner", i.Owner)
 	f.setTime("began_at", i.BeganAt)
@@ -102,6 +102,7 @@ func decodeIntent(f *fields) *credential.Intent {
 		NotBefore: f.when("not_before"),
 		Probe:     f.flag("probe"),
 		Claim:     f.flag("claim"),
+		Foreign:   f.flag("foreign"),
 		Earlier:   f.texts("earlier"),
 	}
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -66,15 +67,23 @@ func (a *admission) Admit(ctx context.Context, ask renewal.Ask) renewal.Pass {
 		a.metrics.Deferred(ask.Provider, "rate_limit")
 		return renewal.Pass{At: turn.SlotAt, Slot: turn.SlotAt, Reason: "rate_limit"}
 	}
+	var once sync.Once
 	return renewal.Pass{OK: true, Done: func(health renewal.Health) {
-		turn.Release(context.WithoutCancel(ctx))
-		switch health {
-		case renewal.HostUp:
-			a.breaker.Success(ask.Host, time.Now())
-		case renewal.HostDown:
-			a.breaker.Failure(ask.Host, time.Now())
-		default:
-			a.breaker.Cancel(ask.Host)
-		}
+		once.Do(func() {
+			turn.Release(context.WithoutCancel(ctx))
+			a.tell(ask.Host, health)
+		})
 	}}
+}
+
+// tell lets the breaker know what a call showed of its host.
+func (a *admission) tell(host string, health renewal.Health) {
+	switch health {
+	case renewal.HostUp:
+		a.breaker.Success(host, time.Now())
+	case renewal.HostDown:
+		a.breaker.Failure(host, time.Now())
+	default:
+		a.breaker.Cancel(host)
+	}
 }

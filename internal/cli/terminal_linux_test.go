@@ -118,10 +118,21 @@ func TestTerminalInterrupted(t *testing.T) {
 	if !echoes(t, tty) {
 		t.Error("the echo is not back")
 	}
-	// The read that was left behind ends with the terminal's next line.
-	if _, err := keyboard.WriteString("\n"); err != nil {
+	// The read that was left behind ends with the terminal's next line, and puts
+	// the echo back too. Until then its file must stay open: another file with the
+	// same number would be read in its place.
+	state, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS)
+	if err == nil {
+		state.Lflag &^= unix.ECHO
+		err = unix.IoctlSetTermios(int(tty.Fd()), unix.TCSETS, state)
+	}
+	if err == nil {
+		_, err = keyboard.WriteString("\n")
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
+	until(t, "the read that was left behind to end", func() bool { return echoes(t, tty) })
 }
 
 func TestNoTerminal(t *testing.T) {

@@ -59,6 +59,8 @@ type Intent struct {
 	// Claim says that another owner announced itself and has not presented the
 	// token yet.
 	Claim bool
+	// Foreign says that another owner presented the token before, and may hold an answer.
+	Foreign bool
 	// Earlier are the attempts that presented the same token before and whose
 	// answers may still turn up, oldest first.
 	Earlier []string

@@ -2,8 +2,8 @@ package escrow
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -19,6 +19,8 @@ type Copies interface {
 	// Present marks a token as sent if it may be presented, and reports whether it may.
 	Present(ctx context.Context, hash string, probe bool) (bool, error)
 	Mark(ctx context.Context, hash, mark string) error
+	// Spent reports whether a token was presented, and not proven unspent since.
+	Spent(ctx context.Context, hash string) (bool, error)
 }
 
 // RedisCopies keeps the copies in Redis, each under a key of its own, for as
@@ -56,28 +58,39 @@ func (c *RedisCopies) Delete(ctx context.Context, attempt string) error {
 	return c.client.Del(ctx, c.answerKey(attempt)).Err()
 }
 
-// presentScript is mayPresent and the mark in one step.
+// presentScript is mayPresent and the mark in one step. A mark that this very
+// call has set is no obstacle.
 var presentScript = redis.NewScript(`
 local mark = redis.call('GET', KEYS[1])
-if mark and mark ~= 'unspent' and not (mark == 'sent' and ARGV[1] == '1') then return 0 end
-redis.call('SET', KEYS[1], 'sent', 'PX', ARGV[2])
+if mark and mark ~= 'unspent' and mark ~= ARGV[1] then
+	if ARGV[2] == '0' or string.sub(mark, 1, 4) ~= 'sent' then return 0 end
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
 return 1`)
 
-// Present marks a token as sent if it may be presented.
+// Present marks a token as sent if it may be presented. The mark is this call's
+// own, because the client of a Cluster repeats a command whose reply was lost.
 func (c *RedisCopies) Present(ctx context.Context, hash string, probe bool) (bool, error) {
 	flag := 0
 	if probe {
 		flag = 1
 	}
-	return presentScript.Run(ctx, c.client, []string{c.spentKey(hash)}, flag, c.keep.Milliseconds()).Bool()
+	own := markSent + " " + rand.Text()
+	return presentScript.Run(ctx, c.client, []string{c.spentKey(hash)}, own, flag, c.keep.Milliseconds()).Bool()
 }
 
 // Mark sets what is known of a presented token.
 func (c *RedisCopies) Mark(ctx context.Context, hash, mark string) error {
-	if err := c.client.Set(ctx, c.spentKey(hash), mark, c.keep).Err(); err != nil {
-		return fmt.Errorf("mark a token in redis: %w", err)
+	return c.client.Set(ctx, c.spentKey(hash), mark, c.keep).Err()
+}
+
+// Spent reports whether a token was presented, and not proven unspent since.
+func (c *RedisCopies) Spent(ctx context.Context, hash string) (bool, error) {
+	mark, err := c.client.Get(ctx, c.spentKey(hash)).Result()
+	if errors.Is(err, redis.Nil) {
+		return false, nil
 	}
-	return nil
+	return !mayPresent(mark, false), err
 }
 
 // noCopies is the second place of a process without Redis: there is none.
@@ -88,3 +101,4 @@ func (noCopies) Get(context.Context, string) ([]byte, error)         { return ni
 func (noCopies) Delete(context.Context, string) error                { return nil }
 func (noCopies) Present(context.Context, string, bool) (bool, error) { return true, nil }
 func (noCopies) Mark(context.Context, string, string) error          { return nil }
+func (noCopies) Spent(context.Context, string) (bool, error)         { return false, nil }

@@ -1,6 +1,7 @@
 package escrow
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,8 +9,8 @@ import (
 	"time"
 )
 
-// ErrUnreadable means that a sealed answer cannot be opened with any key, now or
-// later: it was torn, or tampered with.
+// ErrUnreadable means that a sealed answer will never open, whatever comes back:
+// it was torn, or tampered with.
 var ErrUnreadable = errors.New("the sealed answer cannot be read")
 
 // ErrCopiesUnread means that this spool has no such answer, and Redis could not
@@ -25,9 +26,16 @@ type Settings struct {
 	Keys KeyStore
 	// Copies is the second place; nil if there is none.
 	Copies Copies
-	// Degraded is told when the second place fails and the first stands alone; may be nil.
+	// Degraded is told when one place failed and the other stands alone; may be nil.
 	Degraded func(what string, err error)
 }
+
+// What Degraded is told about.
+const (
+	answerOnDisk  = "sealed answer on disk"
+	answerInRedis = "sealed copy in redis"
+	spentInRedis  = "spent list in redis"
+)
 
 // Escrow is this process's spool, its view of the copies in Redis, and the
 // spent list.
@@ -40,7 +48,8 @@ type Escrow struct {
 }
 
 // Open locks the spool directory and reads what an earlier process left there.
-// It returns ErrSpoolInUse if another process has it.
+// It returns ErrSpoolInUse if another process has it. A torn answer among the
+// files is moved aside, and Degraded is told.
 func Open(s Settings) (*Escrow, error) {
 	sp, err := openSpool(s.Dir)
 	if err != nil {
@@ -57,6 +66,9 @@ func Open(s Settings) (*Escrow, error) {
 	if e.degraded == nil {
 		e.degraded = func(string, error) {}
 	}
+	for _, attempt := range sp.torn {
+		e.degraded(answerOnDisk, fmt.Errorf("attempt %s: %w; it is in the folder aside now", attempt, ErrUnreadable))
+	}
 	return e, nil
 }
 
@@ -68,7 +80,7 @@ func (e *Escrow) Owner() string { return e.spool.owner }
 
 // Ready makes sure that an answer could be sealed: that there is a key.
 func (e *Escrow) Ready(ctx context.Context) error {
-	_, _, err := e.keys.sealing(ctx)
+	_, err := e.keys.sealing(ctx)
 	return err
 }
 
@@ -76,6 +88,7 @@ func (e *Escrow) Ready(ctx context.Context) error {
 type Slot struct {
 	escrow *Escrow
 	ref    Ref
+	key    sealingKey
 	file   *os.File
 }
 
@@ -83,32 +96,29 @@ type Slot struct {
 // key at hand that will seal it. While it fails, nothing may be presented. The
 // attempt counts as held by this process until Release.
 func (e *Escrow) Room(ctx context.Context, ref Ref) (*Slot, error) {
-	if err := e.Ready(ctx); err != nil {
+	key, err := e.keys.sealing(ctx)
+	if err != nil {
 		return nil, err
 	}
 	file, err := e.spool.room(ref.Attempt)
 	if err != nil {
 		return nil, err
 	}
-	return &Slot{escrow: e, ref: ref, file: file}, nil
+	return &Slot{escrow: e, ref: ref, key: key, file: file}, nil
 }
 
 // Seal keeps the answer: on disk first, then in Redis. It fails only if neither
-// place has it.
+// place has it. It needs nothing of Vault.
 func (s *Slot) Seal(ctx context.Context, plain []byte) error {
 	e := s.escrow
-	id, public, err := e.keys.sealing(ctx)
-	if err != nil {
-		return err
-	}
-	sealed, err := seal(public, id, s.ref, plain, time.Now())
+	sealed, err := seal(s.key, s.ref, plain, time.Now())
 	if err != nil {
 		return err
 	}
 	diskErr := e.spool.keep(s.file, s.ref, sealed)
 	copyErr := e.copies.Put(ctx, s.ref.Attempt, sealed)
 	if copyErr != nil {
-		e.degraded("sealed copy in redis", copyErr)
+		e.degraded(answerInRedis, copyErr)
 	}
 	if diskErr == nil {
 		return nil
@@ -116,7 +126,7 @@ func (s *Slot) Seal(ctx context.Context, plain []byte) error {
 	if _, alone := e.copies.(noCopies); alone || copyErr != nil {
 		return errors.Join(diskErr, copyErr)
 	}
-	e.degraded("sealed answer on disk", diskErr)
+	e.degraded(answerOnDisk, diskErr)
 	return nil
 }
 
@@ -135,25 +145,39 @@ func (e *Escrow) Waiting() []Ref { return e.spool.waiting() }
 
 // Read opens the sealed answer of one attempt, from this spool or else from
 // Redis. It returns nil and no error only if both were asked and have none.
-// ErrUnreadable means that it is there and will never be readable.
+// ErrUnreadable means that it is there and will never be readable, in either
+// place; after any other error it may be there.
 func (e *Escrow) Read(ctx context.Context, ref Ref) ([]byte, error) {
-	sealed, err := os.ReadFile(e.spool.path(ref.Attempt))
-	if err != nil || len(sealed) == 0 || sealed[0] == 0 {
-		if sealed, err = e.copies.Get(ctx, ref.Attempt); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrCopiesUnread, err)
+	var plain []byte
+	sealed, err := e.spool.read(ref.Attempt)
+	if err == nil {
+		plain, err = e.unseal(ctx, ref, sealed)
+		if plain != nil || err != nil && !errors.Is(err, ErrUnreadable) {
+			return plain, err
 		}
 	}
+	sealed, copyErr := e.copies.Get(ctx, ref.Attempt)
+	switch {
+	case copyErr != nil && err == nil:
+		return nil, fmt.Errorf("%w: %w", ErrCopiesUnread, copyErr)
+	case copyErr != nil: // not ErrUnreadable: a good copy may be there
+		return nil, fmt.Errorf("redis could not be asked for its copy of a damaged answer: %w", copyErr)
+	}
+	plain, copyErr = e.unseal(ctx, ref, sealed)
+	if plain == nil && err != nil && (copyErr == nil || errors.Is(copyErr, ErrUnreadable)) {
+		return nil, err
+	}
+	return plain, copyErr
+}
+
+// unseal returns nil if there is nothing, or an answer to another token.
+func (e *Escrow) unseal(ctx context.Context, ref Ref, sealed []byte) ([]byte, error) {
 	if len(sealed) == 0 {
 		return nil, nil
 	}
 	found, plain, err := e.keys.open(ctx, sealed)
-	switch {
-	case errors.Is(err, errTorn):
-		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
-	case err != nil:
+	if err != nil || found != ref {
 		return nil, err
-	case found != ref:
-		return nil, nil // an answer to another token
 	}
 	return plain, nil
 }
@@ -161,29 +185,35 @@ func (e *Escrow) Read(ctx context.Context, ref Ref) ([]byte, error) {
 // Delete removes an answer that is in Vault, or that is no rotation.
 func (e *Escrow) Delete(ctx context.Context, ref Ref) error {
 	if err := e.copies.Delete(ctx, ref.Attempt); err != nil {
-		e.degraded("sealed copy in redis", err)
+		e.degraded(answerInRedis, err)
 	}
 	return e.spool.remove(ref.Attempt)
 }
 
 // SetAside puts an answer that no longer fits out of the way, for a person to
-// look at: into the folder "aside" of this spool, from here or from Redis.
+// look at: into the folder "aside" of this spool, from here and, if the copy
+// there says something else, from Redis.
 func (e *Escrow) SetAside(ctx context.Context, ref Ref) error {
-	moved, err := e.spool.setAside(ref.Attempt)
+	here, err := e.spool.setAside(ref.Attempt)
 	if err != nil {
 		return err
 	}
-	if !moved {
-		sealed, err := e.copies.Get(ctx, ref.Attempt)
-		if err != nil || len(sealed) == 0 {
-			return err
-		}
+	sealed, err := e.copies.Get(ctx, ref.Attempt)
+	switch {
+	case err != nil && here == nil:
+		return fmt.Errorf("set the answer aside: %w", err)
+	case err != nil:
+		e.degraded(answerInRedis, err)
+		return nil
+	case len(sealed) == 0:
+		return nil
+	case !bytes.Equal(sealed, here):
 		if err := e.spool.putAside(ref.Attempt, sealed); err != nil {
 			return err
 		}
 	}
 	if err := e.copies.Delete(ctx, ref.Attempt); err != nil {
-		e.degraded("sealed copy in redis", err)
+		e.degraded(answerInRedis, err)
 	}
 	return nil
 }

@@ -1,10 +1,12 @@
 package escrow
 
 import (
+	"cmp"
 	"context"
 	"crypto/hpke"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,10 +22,11 @@ type Key struct {
 	CreatedAt time.Time
 }
 
-// KeyStore is where the private keys live. CreateKey fails with
-// credential.ErrConflict if there is a key of that ID already.
+// KeyStore is where the private keys live.
 type KeyStore interface {
+	// Keys returns those that can be read, even if others cannot and it fails.
 	Keys(ctx context.Context) ([]Key, error)
+	// CreateKey fails with credential.ErrConflict if there is, or was, a key of that ID.
 	CreateKey(ctx context.Context, key Key) error
 }
 
@@ -35,57 +38,61 @@ const firstKeyID = "1"
 // newer one is there.
 const publicFor = time.Hour
 
+// sealingKey is the public half of a key, to which answers are sealed.
+type sealingKey struct {
+	id     string
+	public hpke.PublicKey
+}
+
 // keyring holds the public key in use. Private keys are read from Vault when an
 // answer is opened, which is rare, and not kept.
 type keyring struct {
 	store KeyStore
 
-	mu     sync.Mutex
-	id     string
-	public hpke.PublicKey
-	until  time.Time
+	mu      sync.Mutex
+	current sealingKey
+	until   time.Time
 }
 
-// sealing returns the newest public key and its ID, making the first key if
-// there is none.
-func (k *keyring) sealing(ctx context.Context) (string, hpke.PublicKey, error) {
+// sealing returns the newest public key, making the first key if there is none.
+// Nobody waits here for another's request to Vault.
+func (k *keyring) sealing(ctx context.Context) (sealingKey, error) {
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.public != nil && time.Now().Before(k.until) {
-		return k.id, k.public, nil
+	current, until := k.current, k.until
+	k.mu.Unlock()
+	known := current.public != nil
+	if known && time.Now().Before(until) {
+		return current, nil
 	}
 	newest, err := k.newest(ctx)
 	if err != nil {
-		if k.public != nil {
-			return k.id, k.public, nil // the key known so far is as good
+		if known {
+			return current, nil // the key known so far is as good
 		}
-		return "", nil, err
+		return sealingKey{}, err
 	}
-	private, err := parsePrivateKey(newest.Private)
-	if err != nil {
-		return "", nil, fmt.Errorf("escrow key %s: %w", newest.ID, err)
-	}
-	k.id, k.public, k.until = newest.ID, private.PublicKey(), time.Now().Add(publicFor)
-	return k.id, k.public, nil
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.current, k.until = newest, time.Now().Add(publicFor)
+	return newest, nil
 }
 
-func (k *keyring) newest(ctx context.Context) (Key, error) {
+func (k *keyring) newest(ctx context.Context) (sealingKey, error) {
 	keys, err := k.store.Keys(ctx)
-	if err != nil {
-		return Key{}, fmt.Errorf("read the escrow keys: %w", err)
+	if len(keys) == 0 && err == nil {
+		keys, err = k.create(ctx)
 	}
 	if len(keys) == 0 {
-		if keys, err = k.create(ctx); err != nil {
-			return Key{}, err
-		}
+		return sealingKey{}, fmt.Errorf("read the escrow keys: %w", err)
 	}
-	newest := keys[0]
-	for _, key := range keys[1:] {
-		if key.CreatedAt.After(newest.CreatedAt) || key.CreatedAt.Equal(newest.CreatedAt) && key.ID > newest.ID {
-			newest = key
-		}
+	newest := slices.MaxFunc(keys, func(a, b Key) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
+	private, err := newest.parse()
+	if err != nil {
+		return sealingKey{}, err
 	}
-	return newest, nil
+	return sealingKey{id: newest.ID, public: private.PublicKey()}, nil
 }
 
 // create makes the first key. What was written is read back, since another
@@ -97,13 +104,14 @@ func (k *keyring) create(ctx context.Context) ([]Key, error) {
 	}
 	createErr := k.store.CreateKey(ctx, key)
 	keys, err := k.store.Keys(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read the escrow keys: %w", err)
+	switch {
+	case len(keys) > 0:
+		return keys, nil
+	case errors.Is(createErr, credential.ErrConflict) && err == nil:
+		return nil, fmt.Errorf("key %s was deleted from Vault: undelete it, or delete its metadata too, and a new one is made", firstKeyID)
+	default:
+		return nil, fmt.Errorf("key %s, made just now, is not there: %w", firstKeyID, errors.Join(createErr, err))
 	}
-	if len(keys) == 0 {
-		return nil, fmt.Errorf("create the first escrow key: %w", errors.Join(createErr, errors.New("it is not there")))
-	}
-	return keys, nil
 }
 
 // open decrypts sealed bytes and returns what they are an answer to.
@@ -112,23 +120,24 @@ func (k *keyring) open(ctx context.Context, sealed []byte) (Ref, []byte, error) 
 	if err != nil {
 		return Ref{}, nil, err
 	}
+	if e.Version != envelopeVersion {
+		return Ref{}, nil, fmt.Errorf("the answer for %s was sealed by another version of Refresher (format %d), which alone can open it", e.ref().ID, e.Version)
+	}
 	keys, err := k.store.Keys(ctx)
-	if err != nil {
+	at := slices.IndexFunc(keys, func(key Key) bool { return key.ID == e.KeyID })
+	if at < 0 && err != nil {
 		return Ref{}, nil, fmt.Errorf("read the escrow keys: %w", err)
 	}
-	for _, key := range keys {
-		if key.ID != e.KeyID {
-			continue
-		}
-		private, err := parsePrivateKey(key.Private)
-		if err != nil {
-			return Ref{}, nil, fmt.Errorf("escrow key %s: %w", key.ID, err)
-		}
-		plain, err := hpke.Open(private, kdf(), aead(), e.info(), ciphertext)
-		if err != nil {
-			return Ref{}, nil, fmt.Errorf("%w: the seal of %s does not open with key %s", ErrUnreadable, e.ref().ID, key.ID)
-		}
-		return e.ref(), plain, nil
+	if at < 0 {
+		return Ref{}, nil, fmt.Errorf("escrow key %q is gone from Vault: the answer for %s cannot be opened until it is restored", e.KeyID, e.ref().ID)
 	}
-	return Ref{}, nil, fmt.Errorf("escrow key %s is gone from Vault: the answer for %s cannot be opened until it is restored", e.KeyID, e.ref().ID)
+	private, err := keys[at].parse()
+	if err != nil {
+		return Ref{}, nil, err
+	}
+	plain, err := hpke.Open(private, kdf(), aead(), e.info(), ciphertext)
+	if err != nil {
+		return Ref{}, nil, fmt.Errorf("%w: the seal of %s does not open with key %s", ErrUnreadable, e.ref().ID, e.KeyID)
+	}
+	return e.ref(), plain, nil
 }

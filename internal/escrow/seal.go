@@ -6,7 +6,6 @@ import (
 	"crypto/hpke"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -22,6 +21,8 @@ type Ref struct {
 }
 
 // envelope is the clear first line of a sealed answer; the ciphertext follows.
+// Later formats keep this line, so that a version which cannot open an answer
+// still sees whose it is.
 type envelope struct {
 	Version   int       `json:"v"`
 	KeyID     string    `json:"key"`
@@ -30,12 +31,11 @@ type envelope struct {
 	Attempt   string    `json:"attempt"`
 	Presented string    `json:"presented"`
 	SealedAt  time.Time `json:"sealed_at"`
+	// Size is the ciphertext's: less is torn, more is room that was not used.
+	Size int `json:"size"`
 }
 
 const envelopeVersion = 1
-
-// errTorn means that bytes are no whole envelope: a write that a crash cut off.
-var errTorn = errors.New("not a whole sealed answer")
 
 func kem() hpke.KEM   { return hpke.DHKEM(ecdh.X25519()) }
 func kdf() hpke.KDF   { return hpke.HKDFSHA256() }
@@ -57,16 +57,18 @@ func NewKey(id string, now time.Time) (Key, error) {
 	}, nil
 }
 
-func parsePrivateKey(text credential.Secret) (hpke.PrivateKey, error) {
-	raw, err := base64.StdEncoding.DecodeString(text.Reveal())
+// parse reads the private key. Its errors leave out the cause, which might show
+// some of the key.
+func (k Key) parse() (hpke.PrivateKey, error) {
+	raw, err := base64.StdEncoding.DecodeString(k.Private.Reveal())
 	if err != nil {
-		return nil, errors.New("the escrow key is not base64")
+		return nil, fmt.Errorf("escrow key %q in Vault is not base64", k.ID)
 	}
-	key, err := kem().NewPrivateKey(raw)
+	private, err := kem().NewPrivateKey(raw)
 	if err != nil {
-		return nil, errors.New("the escrow key is not an X25519 private key")
+		return nil, fmt.Errorf("escrow key %q in Vault is not an X25519 private key", k.ID)
 	}
-	return key, nil
+	return private, nil
 }
 
 // info is what a seal is bound to. HPKE's one-shot functions take no additional
@@ -80,15 +82,16 @@ func (e envelope) info() []byte {
 }
 
 // seal returns the envelope and the ciphertext of plain, bound to ref.
-func seal(public hpke.PublicKey, keyID string, ref Ref, plain []byte, now time.Time) ([]byte, error) {
+func seal(key sealingKey, ref Ref, plain []byte, now time.Time) ([]byte, error) {
 	e := envelope{
-		Version: envelopeVersion, KeyID: keyID, Tenant: ref.ID.Tenant, Name: ref.ID.Name,
+		Version: envelopeVersion, KeyID: key.id, Tenant: ref.ID.Tenant, Name: ref.ID.Name,
 		Attempt: ref.Attempt, Presented: ref.Presented, SealedAt: now.UTC(),
 	}
-	ciphertext, err := hpke.Seal(public, kdf(), aead(), e.info(), plain)
+	ciphertext, err := hpke.Seal(key.public, kdf(), aead(), e.info(), plain)
 	if err != nil {
 		return nil, fmt.Errorf("seal the answer: %w", err)
 	}
+	e.Size = len(ciphertext)
 	head, err := json.Marshal(e)
 	if err != nil {
 		return nil, fmt.Errorf("encode the envelope: %w", err)
@@ -96,23 +99,19 @@ func seal(public hpke.PublicKey, keyID string, ref Ref, plain []byte, now time.T
 	return bytes.Join([][]byte{head, ciphertext}, []byte{'\n'}), nil
 }
 
-// parseEnvelope splits sealed bytes into their clear line and the ciphertext.
+// parseEnvelope splits sealed bytes into their clear line and the ciphertext. It
+// returns ErrUnreadable for what is no whole envelope: a write that a crash cut off.
 func parseEnvelope(sealed []byte) (envelope, []byte, error) {
-	head, ciphertext, ok := bytes.Cut(sealed, []byte{'\n'})
-	if !ok || len(ciphertext) == 0 {
-		return envelope{}, nil, errTorn
-	}
+	head, ciphertext, _ := bytes.Cut(sealed, []byte{'\n'})
 	var e envelope
-	if err := json.Unmarshal(head, &e); err != nil || e.Version == 0 || e.Attempt == "" {
-		return envelope{}, nil, errTorn
+	err := json.Unmarshal(head, &e)
+	if err == nil {
+		_, err = credential.NewID(e.Tenant, e.Name)
 	}
-	if e.Version != envelopeVersion {
-		return envelope{}, nil, fmt.Errorf("sealed by another version of Refresher (format %d)", e.Version)
+	if err != nil || e.Version <= 0 || e.Size <= 0 || e.Size > len(ciphertext) || !attemptName.MatchString(e.Attempt) {
+		return envelope{}, nil, fmt.Errorf("%w: it is not whole", ErrUnreadable)
 	}
-	if _, err := credential.NewID(e.Tenant, e.Name); err != nil {
-		return envelope{}, nil, fmt.Errorf("sealed answer: %w", err)
-	}
-	return e, ciphertext, nil
+	return e, ciphertext[:e.Size], nil
 }
 
 func (e envelope) ref() Ref {

@@ -1,12 +1,12 @@
 package escrow
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -45,60 +45,100 @@ func mayPresent(mark string, probe bool) bool {
 // spentLog is the spent list on this machine's disk: one line a change, the last
 // one counts.
 type spentLog struct {
+	path string
+	keep time.Duration
+
 	mu    sync.Mutex
 	file  *os.File
-	marks map[string]string
+	size  int64 // of the whole lines; the next one goes there
+	lines int
+	// rewriteAt is how many lines are too many.
+	rewriteAt int
+	marks     map[string]spentMark
 }
 
-// openSpentLog reads the list, forgets what is older than keep, and writes the
-// rest anew.
+type spentMark struct {
+	mark string
+	unix int64
+}
+
+// rewriteSlack is how many lines more than twice the marks the file may hold.
+const rewriteSlack = 1000
+
+// openSpentLog reads the list as far as it is not older than keep. It needs no
+// space on the disk, so that a full one can still be drained.
 func openSpentLog(dir string, keep time.Duration, now time.Time) (*spentLog, error) {
 	path := filepath.Join(dir, "spent")
-	data, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read the spent list: %w", err)
-	}
-	l := &spentLog{marks: map[string]string{}}
-	kept := l.parse(data, now.Add(-keep))
-	if err := writeDurably(path, kept); err != nil {
-		return nil, fmt.Errorf("write the spent list: %w", err)
-	}
-	if l.file, err = os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
 		return nil, fmt.Errorf("open the spent list: %w", err)
 	}
+	l := &spentLog{path: path, keep: keep, file: file, marks: map[string]spentMark{}}
+	data, err := io.ReadAll(file)
+	if err == nil {
+		err = syncDir(dir)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("read the spent list: %w", err), file.Close())
+	}
+	l.parse(data)
+	l.forget(now)
 	return l, nil
 }
 
-// parse fills the marks and returns the lines worth keeping. A line that a crash
-// cut off is passed over: it was written before its token went out.
-func (l *spentLog) parse(data []byte, oldest time.Time) []byte {
-	var kept bytes.Buffer
-	for lines := bufio.NewScanner(bytes.NewReader(data)); lines.Scan(); {
-		fields := strings.Fields(lines.Text())
+// parse fills the marks from the whole lines. The rest of one was written before
+// its token went out, so nothing is lost with it.
+func (l *spentLog) parse(data []byte) {
+	whole := data[:bytes.LastIndexByte(data, '\n')+1]
+	for line := range bytes.Lines(whole) {
+		l.lines++
+		fields := strings.Fields(string(line))
 		if len(fields) != 3 {
 			continue
 		}
-		unix, err := strconv.ParseInt(fields[0], 10, 64)
-		if err != nil || time.Unix(unix, 0).Before(oldest) {
-			continue
+		if unix, err := strconv.ParseInt(fields[0], 10, 64); err == nil {
+			l.marks[fields[2]] = spentMark{mark: fields[1], unix: unix}
 		}
-		l.marks[fields[2]] = fields[1]
-		fmt.Fprintln(&kept, lines.Text())
 	}
-	return kept.Bytes()
+	l.size = int64(len(whole))
 }
+
+// forget drops the marks that are older than keep.
+func (l *spentLog) forget(now time.Time) {
+	oldest := now.Add(-l.keep).Unix()
+	maps.DeleteFunc(l.marks, func(_ string, m spentMark) bool { return m.unix < oldest })
+	l.rewriteAt = 2*len(l.marks) + rewriteSlack
+}
+
+// rewrite replaces the file by one that has one line a mark.
+func (l *spentLog) rewrite() error {
+	var lines bytes.Buffer
+	for hash, m := range l.marks {
+		fmt.Fprintf(&lines, spentLine, m.unix, m.mark, hash)
+	}
+	file, err := replace(l.path, lines.Bytes())
+	if file == nil {
+		l.rewriteAt = l.lines + rewriteSlack // not at once again
+		return err
+	}
+	closeErr := l.file.Close()
+	l.file, l.size, l.lines = file, int64(lines.Len()), len(l.marks)
+	return errors.Join(err, closeErr)
+}
+
+const spentLine = "%d %s %s\n"
 
 func (l *spentLog) mark(hash string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.marks[hash]
+	return l.marks[hash].mark
 }
 
 // present checks and marks in one step, durably.
 func (l *spentLog) present(hash string, probe bool, now time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !mayPresent(l.marks[hash], probe) {
+	if !mayPresent(l.marks[hash].mark, probe) {
 		return ErrSpent
 	}
 	return l.append(hash, markSent, now)
@@ -107,20 +147,30 @@ func (l *spentLog) present(hash string, probe bool, now time.Time) error {
 func (l *spentLog) set(hash, mark string, now time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.marks[hash] == mark {
+	if l.marks[hash].mark == mark {
 		return nil
 	}
 	return l.append(hash, mark, now)
 }
 
+// append writes behind the last durable line, over what a failed write may have
+// left there.
 func (l *spentLog) append(hash, mark string, now time.Time) error {
-	if _, err := fmt.Fprintf(l.file, "%d %s %s\n", now.Unix(), mark, hash); err != nil {
+	if l.lines >= l.rewriteAt {
+		l.forget(now)
+		_ = l.rewrite() // if the disk is full, the old file goes on
+	}
+	line := fmt.Appendf(nil, spentLine, now.Unix(), mark, hash)
+	_, err := l.file.WriteAt(line, l.size)
+	if err == nil {
+		err = l.file.Sync()
+	}
+	if err != nil {
 		return fmt.Errorf("write the spent list: %w", err)
 	}
-	if err := l.file.Sync(); err != nil {
-		return fmt.Errorf("write the spent list: %w", err)
-	}
-	l.marks[hash] = mark
+	l.size += int64(len(line))
+	l.lines++
+	l.marks[hash] = spentMark{mark: mark, unix: now.Unix()}
 	return nil
 }
 
@@ -128,14 +178,15 @@ func (l *spentLog) append(hash, mark string, now time.Time) error {
 // ErrSpent if it must not: it was presented before, and this is no recorded
 // probe; or it is known to have been rotated. The disk is asked first and always
 // written; Redis adds what other replicas know, and if it cannot be reached the
-// disk's word stands.
+// disk's word stands. After any other error the token must not go out, and either
+// list may hold it all the same: that is for Unspent to undo.
 func (e *Escrow) Present(ctx context.Context, hash string, probe bool) error {
 	if !mayPresent(e.spent.mark(hash), probe) {
 		return ErrSpent
 	}
 	ok, err := e.copies.Present(ctx, hash, probe)
 	if err != nil {
-		e.degraded("spent list in redis", err)
+		e.degraded(spentInRedis, err)
 	} else if !ok {
 		return ErrSpent
 	}
@@ -146,10 +197,11 @@ func (e *Escrow) Present(ctx context.Context, hash string, probe bool) error {
 // the token must be treated as possibly spent, since another replica may go by
 // the list in Redis.
 func (e *Escrow) Unspent(ctx context.Context, hash string) error {
-	if err := e.copies.Mark(ctx, hash, markUnspent); err != nil {
-		return fmt.Errorf("clear the spent list: %w", err)
+	err := e.copies.Mark(ctx, hash, markUnspent)
+	if err != nil {
+		err = fmt.Errorf("clear the spent list in redis: %w", err)
 	}
-	return e.spent.set(hash, markUnspent, time.Now())
+	return errors.Join(err, e.spent.set(hash, markUnspent, time.Now()))
 }
 
 // Rotated records that the provider answered the token with its successor: from
@@ -157,7 +209,20 @@ func (e *Escrow) Unspent(ctx context.Context, hash string) error {
 func (e *Escrow) Rotated(ctx context.Context, hash string) error {
 	err := e.spent.set(hash, markRotated, time.Now())
 	if copyErr := e.copies.Mark(ctx, hash, markRotated); copyErr != nil {
-		e.degraded("spent list in redis", copyErr)
+		e.degraded(spentInRedis, copyErr)
 	}
 	return err
+}
+
+// Spent reports whether a token with this hash was presented, and not proven
+// unspent since, as far as is known here.
+func (e *Escrow) Spent(ctx context.Context, hash string) bool {
+	if !mayPresent(e.spent.mark(hash), false) {
+		return true
+	}
+	spent, err := e.copies.Spent(ctx, hash)
+	if err != nil {
+		e.degraded(spentInRedis, err)
+	}
+	return spent
 }

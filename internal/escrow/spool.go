@@ -30,9 +30,11 @@ type spool struct {
 	lock  *os.File
 	owner string
 
+	torn []string // answers that a crash cut off, set aside when the spool was opened
+
 	mu     sync.Mutex
 	held   map[string]bool // attempts whose answer this process is waiting for, or working on
-	sealed map[string]Ref  // answers on disk
+	sealed map[string]Ref  // whole answers on disk
 }
 
 // openSpool locks the directory, reads or makes its identity, sweeps rooms that
@@ -45,22 +47,21 @@ func openSpool(dir string) (*spool, error) {
 	}
 	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("open the spool's lock: %w", err)
+		return nil, fmt.Errorf("open the lock of the spool directory (escrow.dir): %w", err)
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = lock.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("%w: %s: give each replica a directory of its own (escrow.dir)", ErrSpoolInUse, dir)
 		}
-		return nil, fmt.Errorf("lock the spool: %w", err)
+		return nil, fmt.Errorf("lock the spool directory (escrow.dir) %s, which must be on a disk that can: %w", dir, err)
 	}
 	s := &spool{dir: dir, lock: lock, held: map[string]bool{}, sealed: map[string]Ref{}}
 	if s.owner, err = s.identity(); err == nil {
 		err = s.load()
 	}
 	if err != nil {
-		_ = lock.Close()
-		return nil, err
+		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
 }
@@ -84,25 +85,30 @@ func (s *spool) identity() (string, error) {
 	return owner, nil
 }
 
+// load takes stock of the answers. What was not put there by a spool is left alone.
 func (s *spool) load() error {
 	entries, err := os.ReadDir(filepath.Join(s.dir, "answers"))
 	if err != nil {
 		return fmt.Errorf("list the spool: %w", err)
 	}
 	for _, entry := range entries {
-		path := filepath.Join(s.dir, "answers", entry.Name())
-		data, err := os.ReadFile(path)
+		attempt := entry.Name()
+		if !entry.Type().IsRegular() || !attemptName.MatchString(attempt) {
+			continue
+		}
+		data, err := os.ReadFile(s.path(attempt))
 		if err != nil {
 			return fmt.Errorf("read the spool: %w", err)
 		}
-		e, _, err := parseEnvelope(data)
+		e, _, torn := parseEnvelope(data)
 		switch {
 		case len(data) == 0 || data[0] == 0:
-			err = os.Remove(path) // room that no answer came to
-		case err != nil:
-			err = s.moveAside(entry.Name())
+			err = os.Remove(s.path(attempt)) // room that no answer came to
+		case torn != nil || e.Attempt != attempt:
+			s.torn = append(s.torn, attempt)
+			err = s.moveAside(attempt)
 		default:
-			s.sealed[e.Attempt] = e.ref()
+			s.sealed[attempt] = e.ref()
 		}
 		if err != nil {
 			return fmt.Errorf("sweep the spool: %w", err)
@@ -120,7 +126,7 @@ func (s *spool) room(attempt string) (*os.File, error) {
 	path := s.path(attempt)
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("make room in the spool: %w", err)
+		return nil, fmt.Errorf("make room in the spool (escrow.dir): %w", err)
 	}
 	err = reserve(f, roomSize)
 	if err == nil {
@@ -132,7 +138,7 @@ func (s *spool) room(attempt string) (*os.File, error) {
 	if err != nil {
 		_ = f.Close()
 		_ = os.Remove(path)
-		return nil, fmt.Errorf("make room in the spool: %w", err)
+		return nil, fmt.Errorf("make room in the spool (escrow.dir): %w", err)
 	}
 	s.mu.Lock()
 	s.held[attempt] = true
@@ -157,6 +163,24 @@ func (s *spool) keep(f *os.File, ref Ref, sealed []byte) error {
 	return nil
 }
 
+// read returns the sealed bytes of a whole answer, nil if there is none.
+func (s *spool) read(attempt string) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.sealed[attempt]; !ok {
+		return nil, nil
+	}
+	data, err := os.ReadFile(s.path(attempt))
+	if errors.Is(err, fs.ErrNotExist) { // somebody took it away by hand
+		delete(s.sealed, attempt)
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the spool: %w", err)
+	}
+	return data, nil
+}
+
 // release says that nobody in this process waits for the attempt's answer any
 // more, and sweeps its room if no answer came.
 func (s *spool) release(attempt string) {
@@ -178,32 +202,49 @@ func (s *spool) remove(attempt string) error {
 	return nil
 }
 
-func (s *spool) moveAside(attempt string) error {
-	if err := os.Rename(s.path(attempt), filepath.Join(s.dir, "aside", attempt)); err != nil {
-		return fmt.Errorf("set the answer aside: %w", err)
-	}
-	return syncDir(filepath.Join(s.dir, "aside"))
-}
-
-// setAside moves a sealed answer of this spool aside; it reports whether there was one.
-func (s *spool) setAside(attempt string) (bool, error) {
+// setAside moves a sealed answer of this spool aside and returns its bytes, nil
+// if there was none.
+func (s *spool) setAside(attempt string) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, ok := s.sealed[attempt]; !ok {
-		return false, nil
+		return nil, nil
 	}
-	if err := s.moveAside(attempt); err != nil {
-		return false, err
+	data, err := os.ReadFile(s.path(attempt))
+	if err == nil {
+		err = s.moveAside(attempt)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("set the answer aside: %w", err)
 	}
 	delete(s.sealed, attempt)
-	return true, nil
+	return data, nil
+}
+
+func (s *spool) moveAside(attempt string) error {
+	path := s.asidePath(attempt)
+	if err := os.Rename(s.path(attempt), path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
 }
 
 func (s *spool) putAside(attempt string, sealed []byte) error {
-	if err := writeDurably(filepath.Join(s.dir, "aside", attempt), sealed); err != nil {
+	if err := writeDurably(s.asidePath(attempt), sealed); err != nil {
 		return fmt.Errorf("set the answer aside: %w", err)
 	}
 	return nil
+}
+
+// asidePath returns where an answer can be set aside without taking the place of another.
+func (s *spool) asidePath(attempt string) string {
+	path := filepath.Join(s.dir, "aside", attempt)
+	for n := 2; ; n++ {
+		if _, err := os.Lstat(path); err != nil {
+			return path
+		}
+		path = filepath.Join(s.dir, "aside", fmt.Sprintf("%s.%d", attempt, n))
+	}
 }
 
 func (s *spool) isHeld(attempt string) bool {
@@ -227,30 +268,40 @@ func (s *spool) waiting() []Ref {
 
 func (s *spool) path(attempt string) string { return filepath.Join(s.dir, "answers", attempt) }
 
-func (s *spool) close() error { return s.lock.Close() }
+// close frees the directory at once, even if a child process that is just being
+// started has inherited the lock's file.
+func (s *spool) close() error {
+	return errors.Join(syscall.Flock(int(s.lock.Fd()), syscall.LOCK_UN), s.lock.Close())
+}
 
 // writeDurably replaces a file so that after a crash there is either the old one
 // or the new one.
 func writeDurably(path string, data []byte) error {
-	temp := path + ".new"
-	f, err := os.OpenFile(temp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	f, err := replace(path, data)
+	if f != nil {
+		err = errors.Join(err, f.Close())
+	}
+	return err
+}
+
+// replace is writeDurably that leaves the new file open for writing. Once it has
+// taken the old one's place it is returned, even with an error.
+func replace(path string, data []byte) (*os.File, error) {
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	_, err = f.Write(data)
 	if err == nil {
 		err = f.Sync()
 	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
 	if err == nil {
-		err = os.Rename(temp, path)
+		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		return err
+		return nil, errors.Join(err, f.Close(), os.Remove(f.Name()))
 	}
-	return syncDir(filepath.Dir(path))
+	return f, syncDir(filepath.Dir(path))
 }
 
 func syncDir(dir string) error {
@@ -258,6 +309,5 @@ func syncDir(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer d.Close()
-	return d.Sync()
+	return errors.Join(d.Sync(), d.Close())
 }

@@ -32,6 +32,7 @@ func (e *Engine) keep(ctx context.Context, t *turn, ref escrow.Ref, result refre
 	}
 	t.memo.Failures, t.memo.Refusals = 0, 0
 	e.noteGrant(t)
+	t.entry.Memo.Forced = false // it is done, whatever becomes of the publication
 	published := e.publishGrant(ctx, t)
 	if err := e.Escrow.Delete(ctx, ref); err != nil {
 		t.log.Warn().Err(err).Msg("a committed answer stays in the spool for now")
@@ -88,9 +89,10 @@ func (e *Engine) commit(ctx context.Context, t *turn, ref escrow.Ref, next crede
 			t.grant, t.version = doc, version
 			return nil
 		case doc.State == "" || fits(doc, ref.Presented, seed):
+			moved := version != cas
 			cas = version // the token we presented is still there, or nothing is
-			if errors.Is(err, credential.ErrConflict) {
-				next.Generation = max(next.Generation, doc.Generation+1)
+			next.Generation = max(next.Generation, doc.Generation+1)
+			if moved && errors.Is(err, credential.ErrConflict) {
 				continue
 			}
 		default:
@@ -121,6 +123,12 @@ func (e *Engine) publishGrant(ctx context.Context, t *turn) error {
 			IssuedAt: t.grant.IssuedAt, ExpiresAt: t.grant.ExpiresAt, RenewAt: due, Generation: t.grant.Generation,
 		}
 		t.describe(&next)
+		switch {
+		case t.cred.Paused:
+			next.Status, next.Message = credential.StatusPaused, pausedMessage(t.entry.ID)
+		case next.Expired(time.Now()) && !t.dormant():
+			next.Status, next.Message = credential.StatusExpired, "the token had expired before its renewal could be completed; the next one is under way"
+		}
 		return next, true
 	})
 }

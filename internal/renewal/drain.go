@@ -11,11 +11,20 @@ import (
 	"refresher/refreshers"
 )
 
-// Drain commits the sealed answers that wait in this process's own spool. It
-// needs no lease, since check-and-set decides, and costs nothing while the spool is empty. Call
-// it at start and at every tick, one call at a time. It returns what was found to be
-// in need of attention, by credential, so that the queue can be told.
+// absentFor is how long the drain leaves an answer alone whose credential is not
+// there, or cannot be used: only a person changes that.
+const absentFor = 10 * time.Minute
+
+// errNotNow means that the drain can do nothing about an answer at the moment.
+var errNotNow = errors.New("a person must store or correct the credential first")
+
+// Drain commits the sealed answers that wait in this process's own spool, and
+// keeps an eye on its claims. It needs no lease, since check-and-set decides, and
+// costs nothing while there are none. Call it at start and at every tick, one call at a
+// time. It returns the credentials that it changed something about, so that the
+// queue can be told.
 func (e *Engine) Drain(ctx context.Context) []credential.ID {
+	e.watchClaims(ctx)
 	var touched []credential.ID
 	for _, ref := range e.Escrow.Waiting() {
 		if ctx.Err() != nil {
@@ -24,14 +33,19 @@ func (e *Engine) Drain(ctx context.Context) []credential.ID {
 		if time.Now().Before(e.drainAfter[ref.Attempt]) {
 			continue
 		}
-		if err := e.drainOne(ctx, ref); err != nil {
-			e.drainAfter[ref.Attempt] = time.Now().Add(e.limits.StoreRetry)
-			e.Log.Warn().Err(err).Str("tenant", ref.ID.Tenant).Str("credential", ref.ID.Name).Str("attempt", ref.Attempt).
-				Msg("a sealed answer waits in the spool")
+		// Set before the try, so that one that panics is not tried at every tick.
+		e.drainAfter[ref.Attempt] = time.Now().Add(e.limits.StoreRetry)
+		err := e.drainOne(ctx, ref)
+		switch {
+		case err == nil:
+			delete(e.drainAfter, ref.Attempt)
+			touched = append(touched, ref.ID)
 			continue
+		case errors.Is(err, errNotNow):
+			e.drainAfter[ref.Attempt] = time.Now().Add(absentFor)
 		}
-		delete(e.drainAfter, ref.Attempt)
-		touched = append(touched, ref.ID)
+		e.Log.Warn().Err(err).Str("tenant", ref.ID.Tenant).Str("credential", ref.ID.Name).Str("attempt", ref.Attempt).
+			Msg("a sealed answer waits in the spool")
 	}
 	return touched
 }
@@ -42,54 +56,27 @@ func (e *Engine) drainOne(ctx context.Context, ref escrow.Ref) error {
 	if err != nil {
 		return err
 	}
-	t := &turn{visit: v, grant: doc, version: version, leave: ctx.Done()}
-	plain, err := e.Escrow.Read(ctx, ref)
+	cred, err := e.Credentials.Credential(ctx, ref.ID)
+	if err == nil {
+		v.method, v.cred, err = e.Methods.Resolve(cred, e.Provider.Guard)
+	}
 	switch {
-	case errors.Is(err, escrow.ErrUnreadable):
-		e.setAside(ctx, v, ref, err)
-		return nil
+	case errors.Is(err, credential.ErrNotFound), credential.KindOf(err) == credential.KindMisconfigured:
+		return fmt.Errorf("%w: %w", errNotNow, err)
 	case err != nil:
 		return err
-	case plain == nil:
-		return nil // another goroutine has just dealt with it
+	case v.method.Upkeep != refreshers.Rotating:
+		return fmt.Errorf("%w: it is %s now, which has no grant", errNotNow, v.method.Name())
 	}
-	v.cred, err = e.Credentials.Credential(ctx, ref.ID)
-	if errors.Is(err, credential.ErrNotFound) {
-		e.setAside(ctx, v, ref, err)
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("the credential that a sealed answer belongs to: %w", err)
-	}
-	if v.method, v.cred, err = e.Methods.Resolve(v.cred, e.Provider.Guard); err != nil || v.method.Upkeep != refreshers.Rotating {
-		return fmt.Errorf("the credential that a sealed answer belongs to cannot be used: %w", err)
-	}
-	if v.token, _, err = e.Tokens.Token(ctx, ref.ID); err != nil {
+	if v.token, _, err = e.published(ctx, v); err != nil {
 		return err
 	}
-	return e.drainInto(ctx, t, ref, plain)
-}
-
-// drainInto brings a sealed answer to the document that it belongs to.
-func (e *Engine) drainInto(ctx context.Context, t *turn, ref escrow.Ref, plain []byte) error {
-	result, startedAt, err := e.judge(ctx, t, plain)
-	switch {
-	case errors.Is(err, escrow.ErrUnreadable):
-		e.setAside(ctx, t.visit, ref, err)
-		return nil
-	case err != nil: // no rotation
-		return e.Escrow.Delete(ctx, ref)
-	case t.grant.AccessToken == result.AccessToken:
-		if err := e.publishGrant(ctx, t); err != nil { // committed; perhaps not published
-			return err
-		}
-		return e.Escrow.Delete(ctx, ref)
-	case t.grant.RefreshToken.Hash() != ref.Presented:
-		e.setAside(ctx, t.visit, ref, errOvertaken)
-		return nil
+	// One try at each tick: an answer that cannot be committed holds up no other.
+	once := make(chan struct{})
+	close(once)
+	outcome, done := e.settle(ctx, &turn{visit: v, grant: doc, version: version, leave: once}, ref)
+	if done {
+		return outcome.Err
 	}
-	e.Observer.Event(EventRecovered, t.cred.Provider)
-	t.log.Info().Str("attempt", ref.Attempt).Msg("a sealed answer is committed from the spool")
-	outcome := e.keep(context.WithoutCancel(ctx), t, ref, result, startedAt, ResultRecovered)
-	return outcome.Err
+	return nil
 }

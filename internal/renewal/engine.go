@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -50,8 +51,7 @@ type Provider interface {
 
 // Admission keeps providers from being overrun.
 type Admission interface {
-	// Admit asks for leave to call. slot is the place that an earlier Pass
-	// reserved, zero if none.
+	// Admit asks for leave to call. It does not block.
 	Admit(ctx context.Context, ask Ask) Pass
 }
 
@@ -68,13 +68,14 @@ type Ask struct {
 
 // Pass is the answer to an Ask.
 type Pass struct {
-	// OK: call now, and call Done afterwards, exactly once, with what the host showed.
+	// OK: call now, and call Done afterwards with what the host showed. Only the
+	// first call of Done counts.
 	OK   bool
 	Done func(Health)
 	// At is when to ask again if not OK, and Slot what to bring along then.
 	At   time.Time
 	Slot time.Time
-	// Reason is a word for the metrics: "rate_limit", "concurrency" or "breaker".
+	// Reason is a word for people: "rate_limit" or "breaker".
 	Reason string
 }
 
@@ -135,7 +136,9 @@ type Engine struct {
 	random func() float64
 
 	mu     sync.Mutex
-	claims map[string]time.Time // by attempt: when Vault was last seen readable
+	claims map[string]watchedClaim // by attempt
+	// settling are the attempts whose sealed answers are being dealt with.
+	settling map[string]bool
 
 	// drainAfter belongs to Drain, of which there is one call at a time.
 	drainAfter map[string]time.Time
@@ -145,7 +148,7 @@ type Engine struct {
 func New(parts Parts, timing Timing, limits Limits) *Engine {
 	return &Engine{
 		Parts: parts, timing: timing, limits: limits, random: rand.Float64,
-		claims: map[string]time.Time{}, drainAfter: map[string]time.Time{},
+		claims: map[string]watchedClaim{}, settling: map[string]bool{}, drainAfter: map[string]time.Time{},
 	}
 }
 
@@ -227,7 +230,7 @@ func (e *Engine) Renew(ctx context.Context, entry credential.Entry) Outcome {
 func (e *Engine) newVisit(entry credential.Entry) *visit {
 	v := &visit{entry: entry, memo: entry.Memo, now: time.Now()}
 	v.log = e.Log.With().Str("tenant", entry.ID.Tenant).Str("credential", entry.ID.Name).Logger()
-	v.memo.Forced, v.memo.IntentSince = false, time.Time{}
+	v.memo.Forced, v.memo.IntentSince, v.memo.SlotAt = false, time.Time{}, time.Time{}
 	return v
 }
 
@@ -246,10 +249,14 @@ const pausedRecheck = 24 * time.Hour
 
 func (e *Engine) paused(ctx context.Context, v *visit) Outcome {
 	v.memo.Failures, v.memo.Refusals = 0, 0
-	if err := e.publishStatus(ctx, v, credential.StatusPaused, "paused by a person; resume it with: refresher credentials resume "+v.entry.ID.String()); err != nil {
+	if err := e.publishStatus(ctx, v, credential.StatusPaused, pausedMessage(v.entry.ID)); err != nil {
 		return e.storeFailed(v, err)
 	}
 	return Outcome{Result: ResultPaused, Due: v.now.Add(pausedRecheck), Memo: v.memo}
+}
+
+func pausedMessage(id credential.ID) string {
+	return "paused by a person; resume it with: refresher credentials resume " + id.String()
 }
 
 // storeFailed: Vault, Redis or the spool could not do their part. That is
@@ -263,7 +270,7 @@ func (e *Engine) storeFailed(v *visit, err error) Outcome {
 // admit asks for leave to call the provider. If it is not given, the second
 // result is the visit's outcome.
 func (e *Engine) admit(ctx context.Context, v *visit) (Pass, *Outcome) {
-	ask := Ask{Provider: v.cred.Provider, Slot: v.memo.SlotAt, ExpiresAt: v.token.ExpiresAt}
+	ask := Ask{Provider: v.cred.Provider, Slot: v.entry.Memo.SlotAt, ExpiresAt: v.token.ExpiresAt}
 	if u, err := url.Parse(v.cred.BaseURL); err == nil {
 		ask.Host = u.Host
 	}
@@ -286,15 +293,18 @@ func (e *Engine) admit(ctx context.Context, v *visit) (Pass, *Outcome) {
 	return pass, &Outcome{Result: ResultDeferred, Due: pass.At, Memo: v.memo}
 }
 
-// hostHealth says what an error shows of the host: whoever answers is up.
-func hostHealth(err error) Health {
-	switch credential.KindOf(err) {
-	case credential.KindRejected, credential.KindMisconfigured, credential.KindRateLimited:
+// hostHealth says what a call showed of the host: whoever answers is up, unless
+// the answer is that something is wrong there.
+func hostHealth(ctx context.Context, err error) Health {
+	code := credential.CodeOf(err)
+	switch {
+	case err == nil:
 		return HostUp
-	default:
-		if err == nil {
-			return HostUp
-		}
+	case ctx.Err() != nil, errors.Is(err, escrow.ErrSpent):
+		return HostUnknown
+	case credential.KindOf(err) == credential.KindAmbiguous, code == credential.CodeNotConnected, strings.HasPrefix(code, "http_5"):
 		return HostDown
+	default:
+		return HostUp
 	}
 }

@@ -105,12 +105,8 @@ func (e *Engine) stillOpen(ctx context.Context, t *turn, err error) Outcome {
 func (e *Engine) unspent(ctx context.Context, t *turn, cause error) Outcome {
 	next := t.grant.Clone()
 	next.State, next.Intent = credential.GrantIdle, nil
-	version, err := e.Grants.PutGrant(ctx, t.entry.ID, next, t.version)
-	if err != nil {
+	if err := e.putGrant(ctx, t, next); err != nil {
 		t.log.Warn().Err(err).Msg("the intent could not be closed; it will be probed")
-		return e.failed(ctx, t.visit, cause)
 	}
-	t.grant, t.version = next, version
-	e.noteGrant(t)
 	return e.failed(ctx, t.visit, cause)
 }

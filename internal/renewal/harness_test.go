@@ -204,6 +204,13 @@ func (c *copies) Present(_ context.Context, hash string, probe bool) (bool, erro
 	}
 }
 
+func (c *copies) Spent(_ context.Context, hash string) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	mark := c.marks[hash]
+	return c.down == nil && (mark == "sent" || mark == "rotated"), c.down
+}
+
 func (c *copies) Mark(_ context.Context, hash, mark string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -22,6 +22,9 @@ func (e *Engine) publish(ctx context.Context, v *visit, change func(current cred
 		if err != nil {
 			return fmt.Errorf("publish the token: %w", err)
 		}
+		if current.Status == credential.StatusRemoved && v.token.Status != credential.StatusRemoved {
+			return nil // the credential was removed while its provider was being asked
+		}
 		next, ok := change(current)
 		if !ok || next.Equal(current) {
 			v.adopt(current)
@@ -64,7 +67,11 @@ func (e *Engine) publishStatus(ctx context.Context, v *visit, status credential.
 		v.memo.Status = status
 		return nil
 	}
+	began := v.token.Generation
 	return e.publish(ctx, v, func(t credential.Token) (credential.Token, bool) {
+		if t.Generation > began {
+			return t, false // another worker has done better meanwhile
+		}
 		v.describe(&t)
 		t.Status, t.Message = status, message
 		return t, true
@@ -115,7 +122,7 @@ func (e *Engine) failed(ctx context.Context, v *visit, err error) Outcome {
 	if pubErr := e.publishStatus(ctx, v, status, message); pubErr != nil {
 		v.log.Warn().Err(pubErr).Str("status", string(status)).Msg("the status could not be published; it will be tried again")
 	}
-	return Outcome{Result: ResultFailed, Due: due, Memo: v.memo, Err: err}
+	return Outcome{Result: ResultFailed, Due: v.notPastExpiry(due), Memo: v.memo, Err: err}
 }
 
 // personBackoff is the wait before something is tried again that only a person
@@ -127,12 +134,12 @@ func (e *Engine) personBackoff(failures int) time.Duration {
 // retryingStatus is the status of a credential whose last attempt failed.
 func (v *visit) retryingStatus(now time.Time) credential.Status {
 	switch {
+	case asksPerson(v.token.Status) && !v.edited:
+		return v.token.Status // nothing new is known
 	case v.token.Generation == 0:
 		return credential.StatusPending
 	case v.token.Expired(now):
 		return credential.StatusExpired
-	case asksPerson(v.token.Status):
-		return v.token.Status
 	default:
 		return credential.StatusRetrying
 	}

@@ -19,59 +19,119 @@ func (e *Engine) recoverSealed(ctx context.Context, t *turn) (Outcome, bool) {
 	if e.Escrow.Held(t.grant.Intent.Attempt) {
 		return Outcome{}, false
 	}
+	t.leave = ctx.Done()
 	for _, attempt := range append([]string{t.grant.Intent.Attempt}, t.grant.Intent.Earlier...) {
 		ref := escrow.Ref{ID: t.entry.ID, Attempt: attempt, Presented: t.grant.RefreshToken.Hash()}
-		outcome, done := e.recoverAttempt(ctx, t, ref)
-		if done {
+		if outcome, done := e.settle(ctx, t, ref); done {
 			return outcome, true
 		}
 	}
 	return Outcome{}, false
 }
 
-func (e *Engine) recoverAttempt(ctx context.Context, t *turn, ref escrow.Ref) (Outcome, bool) {
+// settle brings a sealed answer to the document that it belongs to, for a visit
+// and for the drain alike. It reports whether something came of it; if not, there
+// is no such answer, or none that matters.
+func (e *Engine) settle(ctx context.Context, t *turn, ref escrow.Ref) (Outcome, bool) {
+	if !e.beginSettling(ref.Attempt) {
+		return Outcome{Result: ResultWaiting, Due: time.Now().Add(e.limits.recheck()), Memo: t.memo}, true
+	}
+	defer e.endSettling(ref.Attempt)
 	plain, err := e.Escrow.Read(ctx, ref)
 	switch {
 	case errors.Is(err, escrow.ErrUnreadable):
 		e.setAside(ctx, t.visit, ref, err)
 		return Outcome{}, false
-	case errors.Is(err, escrow.ErrCopiesUnread) && t.ownAttempt(ref, e.Escrow.Owner()):
+	case errors.Is(err, escrow.ErrCopiesUnread) && t.ownAttempts(e.Escrow.Owner()):
 		return Outcome{}, false // it would be in our spool
 	case err != nil:
-		return e.storeFailed(t.visit, fmt.Errorf("an intent is open, and whether its answer was kept cannot be known yet: %w", err)), true
+		return e.storeFailed(t.visit, fmt.Errorf("whether an answer was kept cannot be known yet: %w", err)), true
 	case plain == nil:
 		return Outcome{}, false
 	}
-	result, startedAt, err := e.judge(ctx, t, plain)
-	if errors.Is(err, escrow.ErrUnreadable) {
-		e.setAside(ctx, t.visit, ref, err)
-		return Outcome{}, false
-	}
+	result, startedAt, err := e.judge(ctx, t, ref, plain)
 	if err != nil {
+		return e.dismiss(ctx, t, ref, err)
+	}
+	return e.bringHome(context.WithoutCancel(ctx), t, ref, result, startedAt)
+}
+
+// dismiss deals with an answer that brings no token. Only what the answer itself
+// says is a reason to let go of it.
+func (e *Engine) dismiss(ctx context.Context, t *turn, ref escrow.Ref, err error) (Outcome, bool) {
+	switch {
+	case errors.Is(err, escrow.ErrUnreadable):
+		e.setAside(ctx, t.visit, ref, err)
+	case credential.KindOf(err) == credential.KindMisconfigured && credential.CodeOf(err) != refreshers.CodeInvalidClient:
+		return e.storeFailed(t.visit, fmt.Errorf("a sealed answer waits for its credential to be corrected: %w", err)), true
+	default:
 		if err := e.Escrow.Delete(ctx, ref); err != nil {
 			t.log.Warn().Err(err).Msg("an answer that is no rotation stays in the spool for now")
 		}
+	}
+	return Outcome{}, false
+}
+
+// bringHome commits a recovered answer, unless it is there already or has been overtaken.
+func (e *Engine) bringHome(ctx context.Context, t *turn, ref escrow.Ref, result refreshers.Result, startedAt time.Time) (Outcome, bool) {
+	absent := t.grant.State == "" && result.RefreshToken != ""
+	switch {
+	case t.grant.AccessToken == result.AccessToken:
+		if err := e.publishGrant(ctx, t); err != nil {
+			return e.storeFailed(t.visit, err), true
+		}
+		if err := e.Escrow.Delete(ctx, ref); err != nil {
+			return e.storeFailed(t.visit, err), true
+		}
+		return Outcome{Result: ResultUnchanged, Due: e.rotationDue(t), Memo: t.memo}, true
+	case !absent && t.grant.RefreshToken.Hash() != ref.Presented:
+		e.setAside(ctx, t.visit, ref, errOvertaken)
 		return Outcome{}, false
 	}
-	e.Observer.Event(EventRecovered, t.cred.Provider)
-	t.log.Info().Str("attempt", ref.Attempt).Msg("a sealed answer is committed after the fact")
-	return e.keep(context.WithoutCancel(ctx), t, ref, result, startedAt, ResultRecovered), true
+	outcome := e.keep(ctx, t, ref, result, startedAt, ResultRecovered)
+	if outcome.Err == nil {
+		e.Observer.Event(EventRecovered, t.cred.Provider)
+		t.log.Info().Str("attempt", ref.Attempt).Msg("a sealed answer is committed after the fact")
+	}
+	return outcome, true
 }
 
-// ownAttempt reports whether this identity itself made the attempt, so that its
-// answer went to the spool of this process first.
-func (t *turn) ownAttempt(ref escrow.Ref, owner string) bool {
+// beginSettling keeps a visit and the drain from settling the same answer at once.
+func (e *Engine) beginSettling(attempt string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.settling[attempt] {
+		return false
+	}
+	e.settling[attempt] = true
+	return true
+}
+
+func (e *Engine) endSettling(attempt string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.settling, attempt)
+}
+
+// ownAttempts reports whether this identity itself made every presentation of
+// the token, so that each answer went to the spool of this process first.
+func (t *turn) ownAttempts(owner string) bool {
 	intent := t.grant.Intent
-	return intent.Owner == owner && intent.Attempt == ref.Attempt
+	return intent != nil && intent.Owner == owner && !intent.Foreign
 }
 
-// judge asks the provider what a sealed answer means.
-func (e *Engine) judge(ctx context.Context, t *turn, plain []byte) (refreshers.Result, time.Time, error) {
+// judge asks the provider what a sealed answer means. The token that it answers is
+// known by its hash alone once the document has another.
+func (e *Engine) judge(ctx context.Context, t *turn, ref escrow.Ref, plain []byte) (refreshers.Result, time.Time, error) {
 	answer, err := decodeAnswer(plain)
 	if err != nil {
 		return refreshers.Result{}, time.Time{}, err
 	}
-	result, err := t.method.Refresher.Renew(ctx, t.call("", replay(answer)))
+	call := t.call("", replay(answer))
+	if call.RefreshToken.Hash() != ref.Presented {
+		call.RefreshToken = "known-by-its-hash-alone"
+	}
+	result, err := t.method.Refresher.Renew(ctx, call)
 	return result, answer.StartedAt, err
 }
 
@@ -80,47 +140,18 @@ func (e *Engine) judge(ctx context.Context, t *turn, plain []byte) (refreshers.R
 // owner, if alive, commits its answer meanwhile and the claim loses.
 func (e *Engine) claim(ctx context.Context, t *turn) Outcome {
 	next := t.grant.Clone()
-	old := *next.Intent
+	old := next.Intent
 	next.Intent = &credential.Intent{
 		Attempt: randomHex(), Owner: e.Escrow.Owner(), BeganAt: time.Now().UTC(), Claim: true,
-		NotBefore: old.NotBefore, Earlier: append(old.Earlier, old.Attempt),
+		NotBefore: old.NotBefore, Earlier: presented(old), Foreign: true,
 	}
-	if _, err := e.Grants.PutGrant(ctx, t.entry.ID, next, t.version); err != nil {
+	if err := e.putGrant(ctx, t, next); err != nil {
 		return e.storeFailed(t.visit, fmt.Errorf("claim an open intent: %w", err))
 	}
 	e.Observer.Event(EventTakeover, t.cred.Provider)
 	t.log.Warn().Str("owner", old.Owner).Time("began_at", old.BeganAt).Msg("another worker's open intent is being taken over")
-	e.watch(next.Intent.Attempt, time.Now())
-	t.grant = next
-	e.noteGrant(t)
+	e.watch(t.entry.ID, next.Intent.Attempt, time.Now())
 	return e.waitForIntent(ctx, t, time.Now().Add(e.limits.recheck()))
-}
-
-// watch notes that Vault was readable while a claim waits.
-func (e *Engine) watch(attempt string, now time.Time) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.claims[attempt] = now
-}
-
-func (e *Engine) unwatch(attempt string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	delete(e.claims, attempt)
-}
-
-// watched reports whether Vault was seen readable often enough since the claim
-// was made, and notes that it is now. A process that was restarted has not been
-// watching, and its claim starts over.
-func (e *Engine) watched(attempt string, now time.Time) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	last, ok := e.claims[attempt]
-	if !ok || now.Sub(last) > max(4*e.limits.recheck(), 30*time.Second) {
-		return false
-	}
-	e.claims[attempt] = now
-	return true
 }
 
 // lost settles a token that the provider will not take: invalid_grant, or a
@@ -133,18 +164,16 @@ func (e *Engine) lost(ctx context.Context, t *turn, probe bool, cause error) Out
 	if !probe && !errors.Is(cause, escrow.ErrSpent) && t.grant.ExpiresAt.After(time.Now()) {
 		return e.probeAfterExpiry(ctx, t, cause)
 	}
-	next := t.grant.Clone()
-	next.State, next.Intent = credential.GrantDead, nil
-	version, err := e.Grants.PutGrant(ctx, t.entry.ID, next, t.version)
-	if err != nil {
-		return e.storeFailed(t.visit, fmt.Errorf("record that the grant is dead: %w", err))
-	}
 	if probe && len(t.grant.Intent.Earlier) > 0 && t.grant.Intent.NotBefore.IsZero() {
+		// Counted before the write: rather twice than never.
 		e.Observer.Event(EventAnswerLost, t.cred.Provider)
 		t.log.Error().Msg("an answer was lost: the provider had rotated the token, and nobody received its successor")
 	}
-	t.grant, t.version = next, version
-	e.noteGrant(t)
+	next := t.grant.Clone()
+	next.State, next.Intent = credential.GrantDead, nil
+	if err := e.putGrant(ctx, t, next); err != nil {
+		return e.storeFailed(t.visit, fmt.Errorf("record that the grant is dead: %w", err))
+	}
 	outcome := e.publishDead(ctx, t)
 	outcome.Result, outcome.Err = ResultFailed, cause
 	return outcome
@@ -170,7 +199,7 @@ func (e *Engine) changedMeanwhile(ctx context.Context, t *turn) (Outcome, bool) 
 	}
 	for _, attempt := range t.grant.Intent.Earlier {
 		ref := escrow.Ref{ID: t.entry.ID, Attempt: attempt, Presented: t.grant.RefreshToken.Hash()}
-		if outcome, done := e.recoverAttempt(ctx, t, ref); done {
+		if outcome, done := e.settle(ctx, t, ref); done {
 			return outcome, true
 		}
 	}
@@ -192,11 +221,9 @@ func (e *Engine) newSeed(ctx context.Context, doc credential.Grant, id credentia
 func (e *Engine) probeAfterExpiry(ctx context.Context, t *turn, cause error) Outcome {
 	next := t.grant.Clone()
 	next.Intent.NotBefore = t.grant.ExpiresAt
-	version, err := e.Grants.PutGrant(ctx, t.entry.ID, next, t.version)
-	if err != nil {
+	if err := e.putGrant(ctx, t, next); err != nil {
 		return e.storeFailed(t.visit, fmt.Errorf("put off the probe of a refused token: %w", err))
 	}
-	t.grant, t.version = next, version
 	if err := e.publishStatus(ctx, t.visit, credential.StatusRetrying, "the provider refused the refresh token; it is tried once more when the access token has expired"); err != nil {
 		t.log.Warn().Err(err).Msg("the status could not be published; it will be tried again")
 	}

@@ -1,6 +1,7 @@
 package renewal_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -207,6 +208,149 @@ func TestDeadGrantHealsWhenAnAnswerAppears(t *testing.T) {
 	want(t, "state", w.grant(acme).State, credential.GrantIdle)
 	want(t, "status", w.token(acme).Status, credential.StatusActive)
 	w.serves(acme)
+}
+
+// TestGrantDocumentIsGone: somebody deleted the document between a crash and the
+// recovery. The sealed answer is the only copy, and makes the document anew.
+func TestGrantDocumentIsGone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	app := w.checkfrontApp(acme)
+	dir := t.TempDir()
+	w.crash(dir, "before grant.write", 2)
+	w.store.mu.Lock()
+	delete(w.store.grants, acme)
+	delete(w.store.ver, "g"+acme.String())
+	w.store.mu.Unlock()
+	r := w.replica(dir)
+	r.Drain(t.Context())
+	want(t, "refresh token", w.grant(acme).RefreshToken.Reveal(), w.sims.Checkfront.LivingRefreshToken(app.ClientID))
+	w.serves(acme)
+	// The seed, spent long ago, does not take the living grant's place.
+	w.visitUntil(r, forced(acme), func(o renewal.Outcome) bool { return o.Result == renewal.ResultRenewed })
+	w.serves(acme)
+	noReuse(t, w)
+}
+
+// TestCredentialComesBack: it was deleted while an answer waited in the spool, as
+// Terraform does when it replaces a resource.
+func TestCredentialComesBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	app := w.checkfrontApp(acme)
+	dir := t.TempDir()
+	w.crash(dir, "before grant.write", 2)
+	c := w.store.creds[acme]
+	delete(w.store.creds, acme)
+	r := w.replica(dir)
+	want(t, "drained", len(r.Drain(t.Context())), 0)
+	want(t, "still waiting", len(r.escrow.Waiting()), 1)
+	w.store.creds[acme] = c
+	want(t, "result", r.Renew(t.Context(), entry(acme)).Result, renewal.ResultRecovered)
+	want(t, "refresh token", w.grant(acme).RefreshToken.Reveal(), w.sims.Checkfront.LivingRefreshToken(app.ClientID))
+	w.serves(acme)
+}
+
+// TestCopiedTokenDoesNotReplaceTheGrant: a person stores a token that they found
+// in grants/, the living one or an older one.
+func TestCopiedTokenDoesNotReplaceTheGrant(t *testing.T) {
+	t.Parallel()
+	for _, which := range []string{"living", "older"} {
+		t.Run(which, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			app := w.checkfrontApp(acme)
+			r := w.replica(t.TempDir())
+			r.Renew(t.Context(), entry(acme))
+			copied := w.grant(acme).RefreshToken.Reveal()
+			if which == "older" {
+				r.Renew(t.Context(), forced(acme))
+			}
+			w.putSeed(acme, app, copied)
+			want(t, "result", r.Renew(t.Context(), entry(acme)).Result, renewal.ResultUnchanged)
+			want(t, "result", r.Renew(t.Context(), forced(acme)).Result, renewal.ResultRenewed)
+			want(t, "result", r.Renew(t.Context(), forced(acme)).Result, renewal.ResultRenewed)
+			w.serves(acme)
+			noReuse(t, w)
+		})
+	}
+}
+
+// TestClaimIsWatchedWithoutVisits: with several replicas a claimant may not get a
+// visit for long; the drain, at every tick, watches for it.
+func TestClaimIsWatchedWithoutVisits(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.checkfrontApp(acme)
+	w.crash(t.TempDir(), "after grant.write", 1)
+	w.age(acme, 2*time.Hour)
+	r := w.replica(t.TempDir())
+	want(t, "claim", r.Renew(t.Context(), entry(acme)).Result, renewal.ResultWaiting)
+	reads := w.store.ops["grant.read"]
+	deadline := time.NewTimer(10 * time.Second)
+	defer deadline.Stop()
+	for w.store.ops["grant.read"] == reads {
+		r.Drain(t.Context())
+		select {
+		case <-deadline.C:
+			t.Fatal("the claim is not being watched")
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	want(t, "attempts remembered of a claim that sent nothing", len(w.grant(acme).Intent.Earlier), 1)
+}
+
+// TestStopDuringTheIntent: told to stop while the intent is being written, the
+// process sends nothing and closes it again.
+func TestStopDuringTheIntent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.checkfrontApp(acme)
+	r := w.replica(t.TempDir())
+	ctx, stop := context.WithCancel(t.Context())
+	w.store.on(func(at string) error {
+		if at == "before grant.write" {
+			stop()
+		}
+		return nil
+	})
+	r.Renew(ctx, entry(acme))
+	want(t, "state", w.grant(acme).State, credential.GrantIdle)
+	want(t, "calls", w.sims.Checkfront.Ledger().Calls(), 0)
+}
+
+// TestStopLeavesASealedAnswerToRecovery: Vault is away and the process is told to
+// stop; a visit does not hold it up, on a fresh answer or a recovered one.
+func TestStopLeavesASealedAnswerToRecovery(t *testing.T) {
+	t.Parallel()
+	for _, fresh := range []bool{true, false} {
+		t.Run(fmt.Sprint("fresh ", fresh), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.checkfrontApp(acme)
+			dir := t.TempDir()
+			if !fresh {
+				w.crash(dir, "before grant.write", 2)
+			}
+			r := w.replica(dir)
+			ctx, stop := context.WithCancel(t.Context())
+			w.store.on(func(at string) error {
+				if at == "before grant.write" && w.sims.Checkfront.Ledger().Calls() > 0 {
+					stop()
+					return errLost
+				}
+				return nil
+			})
+			out := r.Renew(ctx, entry(acme))
+			want(t, "result", out.Result, renewal.ResultFailed)
+			want(t, "waiting", len(r.escrow.Waiting()), 1)
+			w.store.on(func(string) error { return nil })
+			r.Drain(t.Context())
+			w.visitUntil(r, entry(acme), func(renewal.Outcome) bool { return w.token(acme).Status == credential.StatusActive })
+			w.serves(acme)
+			want(t, "calls", w.sims.Checkfront.Ledger().Calls(), 1)
+		})
+	}
 }
 
 // TestCommitOutlastsAnOutage: Vault is away for a while after the answer came.

@@ -35,11 +35,17 @@ func (e *Engine) rotate(ctx context.Context, v *visit) Outcome {
 	}
 	t := &turn{visit: v, grant: grant, version: version}
 	e.noteGrant(t)
-	if v.cred.Paused {
-		return e.paused(ctx, v)
+	if grant.Generation > v.token.Generation {
+		if err := e.publishGrant(ctx, t); err != nil { // a commit whose worker died before publishing
+			return e.storeFailed(v, err)
+		}
 	}
-	if seed := credential.Secret(v.cred.Field("refresh_token")); !grant.Adopted(seed) {
-		e.adoptSeed(t, seed)
+	fresh, err := e.newAuthorization(ctx, t)
+	switch {
+	case err != nil:
+		return e.storeFailed(v, err)
+	case fresh && !v.cred.Paused:
+		e.adoptSeed(t)
 		return e.present(ctx, t, false)
 	}
 	if grant.Intent != nil {
@@ -47,7 +53,55 @@ func (e *Engine) rotate(ctx context.Context, v *visit) Outcome {
 			return outcome
 		}
 	}
+	if v.cred.Paused {
+		return e.paused(ctx, v)
+	}
 	return e.carryOut(ctx, t)
+}
+
+// newAuthorization reports whether the stored seed was never used before: a
+// person authorized, first or again. A stale one is taken down as seen.
+func (e *Engine) newAuthorization(ctx context.Context, t *turn) (bool, error) {
+	switch seed := t.seed(); {
+	case t.grant.Adopted(seed):
+		return false, nil
+	case e.staleSeed(ctx, t, seed):
+		return false, e.rememberSeed(ctx, t, seed)
+	default:
+		return true, nil
+	}
+}
+
+// seed is the refresh token that a person stored.
+func (v *visit) seed() credential.Secret { return credential.Secret(v.cred.Field("refresh_token")) }
+
+// staleSeed reports whether a seed that was never adopted is nevertheless no new
+// authorization: somebody copied the living token, or an older one of this
+// service's own. It must not take a living grant's place.
+func (e *Engine) staleSeed(ctx context.Context, t *turn, seed credential.Secret) bool {
+	if t.grant.RefreshToken == "" || t.grant.State == credential.GrantDead {
+		return false
+	}
+	return seed == t.grant.RefreshToken || e.Escrow.Spent(ctx, seed.Hash())
+}
+
+// rememberSeed takes a stale seed down as seen, and changes nothing else.
+func (e *Engine) rememberSeed(ctx context.Context, t *turn, seed credential.Secret) error {
+	t.log.Warn().Msg("the stored refresh_token is one of Refresher's own, copied; the living grant is kept")
+	next := t.grant.Clone()
+	next.Seeds = append(next.Seeds, seed.Hash())
+	return e.putGrant(ctx, t, next)
+}
+
+// putGrant writes a grant with check-and-set; on success t holds what is in Vault.
+func (e *Engine) putGrant(ctx context.Context, t *turn, next credential.Grant) error {
+	version, err := e.Grants.PutGrant(ctx, t.entry.ID, next, t.version)
+	if err != nil {
+		return err
+	}
+	t.grant, t.version = next, version
+	e.noteGrant(t)
+	return nil
 }
 
 // carryOut does what decide says.
@@ -88,7 +142,9 @@ func (e *Engine) rotationDue(t *turn) time.Time {
 	case g.AccessToken == "":
 		return t.now // adopted, and never rotated
 	case t.dormant():
-		return e.timing.after(t.entry.ID, g.Generation, g.RefreshTokenIssuedAt, t.method.DormantInterval).UTC()
+		due := e.timing.after(t.entry.ID, g.Generation, g.RefreshTokenIssuedAt, t.method.DormantInterval)
+		// A refresh token that is not replaced keeps its age, and would be due for ever.
+		return latest(due, g.IssuedAt.Add(t.method.DormantInterval/10)).UTC()
 	default:
 		return e.timing.renewAt(t.entry.ID, g.Generation, g.IssuedAt, g.ExpiresAt).UTC()
 	}
@@ -108,11 +164,10 @@ func (e *Engine) noteGrant(t *turn) {
 	}
 }
 
-// adoptSeed starts the grant from a seed that was never used before: a person
-// authorized, first or again. It takes effect with the intent that follows, in
+// adoptSeed starts the grant from a new authorization. It takes effect with the intent that follows, in
 // the same write, whatever state the old grant was in.
-func (e *Engine) adoptSeed(t *turn, seed credential.Secret) {
-	issuedAt := t.cred.StoredAt
+func (e *Engine) adoptSeed(t *turn) {
+	seed, issuedAt := t.seed(), t.cred.StoredAt
 	if at, err := time.Parse(time.RFC3339, t.cred.Field("refresh_token_issued_at")); err == nil {
 		issuedAt = at
 	}
@@ -159,18 +214,19 @@ func (e *Engine) present(ctx context.Context, t *turn, probe bool) Outcome {
 	if deferred != nil {
 		return *deferred
 	}
+	defer pass.Done(HostUnknown)
 	ref := escrow.Ref{ID: t.entry.ID, Attempt: randomHex(), Presented: t.grant.RefreshToken.Hash()}
 	slot, err := e.Escrow.Room(ctx, ref)
 	if err != nil {
-		pass.Done(HostUnknown)
 		e.Observer.Event(EventNoRoom, t.cred.Provider)
 		return e.storeFailed(t.visit, fmt.Errorf("no rotation begins, because its answer could not be kept: %w", err))
 	}
 	defer slot.Release()
 
 	sendBy := time.Now().Add(e.limits.SendDeadline)
-	if err := e.writeIntent(ctx, t, ref, probe); err != nil {
-		pass.Done(HostUnknown)
+	// Written and read back even if the process is told to stop meanwhile: half an
+	// intent would have to be recovered. Nothing is sent then, and it is closed again.
+	if err := e.writeIntent(context.WithoutCancel(ctx), t, ref, probe); err != nil {
 		return e.storeFailed(t.visit, err)
 	}
 	if probe {
@@ -179,7 +235,7 @@ func (e *Engine) present(ctx context.Context, t *turn, probe bool) Outcome {
 	exchange := &exchange{engine: e, ref: ref, slot: slot, probe: probe, log: t.log}
 	exchange.doer = e.Provider.Once(sendBy, e.limits.RotationTimeout, exchange.gate)
 	result, err := t.method.Refresher.Renew(ctx, t.call(ref.Attempt, exchange))
-	pass.Done(hostHealth(err))
+	pass.Done(hostHealth(ctx, err))
 
 	// From here on the work is to bring what is known to where it belongs, and
 	// no lost lease is a reason to stop halfway. A shutdown is one only if the
@@ -206,10 +262,9 @@ func (t *turn) call(attempt string, doer refreshers.Doer) refreshers.Call {
 func (e *Engine) writeIntent(ctx context.Context, t *turn, ref escrow.Ref, probe bool) error {
 	next := t.grant.Clone()
 	intent := &credential.Intent{Attempt: ref.Attempt, Owner: e.Escrow.Owner(), BeganAt: time.Now().UTC(), Probe: probe}
-	if next.Intent != nil {
-		intent.Earlier = append(next.Intent.Earlier, next.Intent.Attempt)
-		intent.NotBefore = next.Intent.NotBefore
-		e.unwatch(next.Intent.Attempt)
+	if old := next.Intent; old != nil {
+		intent.Earlier, intent.NotBefore, intent.Foreign = presented(old), old.NotBefore, old.Foreign
+		e.unwatch(old.Attempt)
 	}
 	next.State, next.Intent = credential.GrantIntent, intent
 	version, err := e.Grants.PutGrant(ctx, t.entry.ID, next, t.version)
@@ -230,6 +285,20 @@ func (e *Engine) writeIntent(ctx context.Context, t *turn, ref escrow.Ref, probe
 	}
 	return nil
 }
+
+// presented returns the attempts that may have carried the token to the provider,
+// the latest of many: a claim has not.
+func presented(i *credential.Intent) []string {
+	attempts := i.Earlier
+	if !i.Claim {
+		attempts = append(attempts, i.Attempt)
+	}
+	return attempts[max(0, len(attempts)-rememberedAttempts):]
+}
+
+// rememberedAttempts bounds the attempts that an intent remembers. One whose
+// answer has not turned up after so many probes is answered by the next.
+const rememberedAttempts = 16
 
 // readBackIntent finds out whether an intent's write that failed happened after all.
 func (e *Engine) readBackIntent(ctx context.Context, t *turn, ref escrow.Ref, cause error) (int, error) {

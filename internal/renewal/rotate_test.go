@@ -372,6 +372,65 @@ func TestRestoredVaultDoesNotSpendTwice(t *testing.T) {
 	noReuse(t, w)
 }
 
+// TestForcedOnceIsOnce: the tokens cannot be written, but grants can. A request
+// to renew now is not repeated for it.
+func TestForcedOnceIsOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.checkfrontApp(acme)
+	r := w.replica(t.TempDir())
+	w.store.on(func(at string) error {
+		if at == "before token.write" {
+			return errLost
+		}
+		return nil
+	})
+	e := forced(acme)
+	for range 5 {
+		e.Memo = r.Renew(t.Context(), e).Memo
+	}
+	want(t, "rotations", w.sims.Checkfront.Ledger().Calls(), 1)
+	w.store.on(func(string) error { return nil })
+	r.Renew(t.Context(), e)
+	w.serves(acme)
+}
+
+// TestRemovedMeanwhileStaysRemoved: the credential is deleted while its provider
+// is being asked.
+func TestRemovedMeanwhileStaysRemoved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.checkfrontApp(acme)
+	r := w.replica(t.TempDir())
+	r.Renew(t.Context(), entry(acme))
+	var removed atomic.Bool
+	w.store.on(func(at string) error {
+		if at == "after grant.write" && removed.CompareAndSwap(false, true) {
+			r.Removed(t.Context(), entry(acme))
+		}
+		return nil
+	})
+	r.Renew(t.Context(), forced(acme))
+	want(t, "status", w.token(acme).Status, credential.StatusRemoved)
+	want(t, "serves", w.token(acme).Serves(), false)
+}
+
+func TestDormantGrantThatIsNotReplacedIsNotDueForEver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	app := w.sims.Checkfront.AddApp(providersim.AppSpec{})
+	w.put(acme, map[string]any{
+		"provider": "checkfront", "base_url": w.servers.URL("checkfront"), "client_id": app.ClientID,
+		"client_secret": app.ClientSecret, "refresh_token": app.RefreshToken, "keep": "grant",
+		"refresh_token_issued_at": time.Now().Add(-11 * 24 * time.Hour).UTC().Format(time.RFC3339),
+	})
+	w.sims.Checkfront.Inject(providersim.Fault{Times: 1, NoRotation: true})
+	r := w.replica(t.TempDir())
+	if out := r.Renew(t.Context(), entry(acme)); time.Until(out.Due) < time.Hour {
+		t.Errorf("due again in %s", time.Until(out.Due))
+	}
+}
+
 func TestDormantGrant(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

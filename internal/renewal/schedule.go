@@ -52,6 +52,9 @@ func hashFraction(id credential.ID, n int) float64 {
 // has left.
 const triesBeforeExpiry = 4
 
+// longestWait bounds what a provider may ask for with Retry-After.
+const longestWait = time.Hour
+
 // backoff returns how long to wait after the given number of failures in a row:
 // exponential with full jitter (random is in [0, 1)), never below half the
 // minimum, shortened so that several tries fit before expiresAt and one comes
@@ -65,5 +68,5 @@ func (t Timing) backoff(failures int, retryAfter time.Duration, now, expiresAt t
 		ceiling = min(ceiling, max(left/triesBeforeExpiry, t.BackoffMin))
 	}
 	delay := max(time.Duration(float64(ceiling)*random), t.BackoffMin/2)
-	return max(delay, retryAfter)
+	return max(delay, min(retryAfter, longestWait))
 }

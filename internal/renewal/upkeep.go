@@ -20,13 +20,14 @@ func (e *Engine) upkeep(ctx context.Context, v *visit) Outcome {
 	if deferred != nil {
 		return *deferred
 	}
+	defer pass.Done(HostUnknown)
 	call := refreshers.Call{Credential: v.cred, Current: v.token, Attempt: randomHex(), HTTP: e.Provider}
 	if v.edited {
 		call.Current = credential.Token{} // it may have been had with what the person just replaced
 	}
 	started := time.Now()
 	result, err := v.method.Refresher.Renew(ctx, call)
-	pass.Done(hostHealth(err))
+	pass.Done(hostHealth(ctx, err))
 	if err != nil {
 		return e.failed(ctx, v, err)
 	}
@@ -43,6 +44,7 @@ func (v *visit) needsCall() bool {
 func (e *Engine) succeeded(ctx context.Context, v *visit, result refreshers.Result, started time.Time) Outcome {
 	e.warn(v, result.Warnings)
 	v.memo.Failures, v.memo.Refusals = 0, 0
+	v.entry.Memo.Forced = false // it is done, whatever becomes of the publication
 	before := v.token.Generation
 	outcome := Outcome{Result: ResultVerified}
 	err := e.publish(ctx, v, func(current credential.Token) (credential.Token, bool) {

@@ -1,0 +1,68 @@
+package escrow_test
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+	"time"
+
+	"refresher/internal/escrow"
+	"refresher/internal/redistest"
+)
+
+// TestRedisCopies holds what stands in Redis: its names, its bytes, and how long
+// it stays.
+func TestRedisCopies(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	client := server.Client(t)
+	c := escrow.NewRedisCopies(client, "prefix", keep)
+	answer := []byte("\x00sealed\n\xff")
+
+	for range 2 {
+		must(t, c.Put(t.Context(), "attempt1", answer))
+	}
+	got, err := c.Get(t.Context(), "attempt1")
+	must(t, err)
+	equal(t, "the same bytes", bytes.Equal(got, answer), true)
+	got, err = c.Get(t.Context(), "attempt2")
+	equal(t, "no such copy", got == nil && err == nil, true)
+
+	may, err := c.Present(t.Context(), "hash1", false)
+	equal(t, "presented", may && err == nil, true)
+	must(t, c.Mark(t.Context(), "hash2", "rotated"))
+
+	names, err := client.Keys(t.Context(), "*").Result()
+	must(t, err)
+	slices.Sort(names)
+	equalAll(t, "keys", names, []string{"prefix:escrow:attempt1", "prefix:spent:hash1", "prefix:spent:hash2"})
+	for _, name := range names {
+		if ttl := client.TTL(t.Context(), name).Val(); ttl > keep || ttl < keep-time.Minute {
+			t.Errorf("%s stays for %s, want %s", name, ttl, keep)
+		}
+	}
+
+	for range 2 {
+		must(t, c.Delete(t.Context(), "attempt1"))
+	}
+	got, err = c.Get(t.Context(), "attempt1")
+	equal(t, "deleted", got == nil && err == nil, true)
+}
+
+// TestRedisCopiesOutOfReach: an outage is an error, never an empty answer.
+func TestRedisCopiesOutOfReach(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	c := escrow.NewRedisCopies(server.Client(t), "prefix", keep)
+	must(t, c.Put(t.Context(), "attempt1", []byte("sealed")))
+	server.Stop(t)
+	_, getErr := c.Get(t.Context(), "attempt1")
+	may, presentErr := c.Present(t.Context(), "hash", false)
+	for name, err := range map[string]error{
+		"put": c.Put(t.Context(), "attempt1", nil), "get": getErr, "delete": c.Delete(t.Context(), "attempt1"),
+		"present": presentErr, "mark": c.Mark(t.Context(), "hash", "rotated"),
+	} {
+		equal(t, name+" fails", err != nil, true)
+	}
+	equal(t, "may present", may, false)
+}

@@ -1,0 +1,263 @@
+package escrow
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"refresher/internal/redistest"
+)
+
+const keepSpent = 15 * 24 * time.Hour
+
+// presentCases are what may be presented, whoever decides it.
+var presentCases = map[string]struct {
+	mark         string
+	first, probe bool // whether a first presentation and a probe may go out
+}{
+	"never seen": {"", true, true},
+	"sent":       {markSent, false, true},
+	"rotated":    {markRotated, false, false},
+	"unspent":    {markUnspent, true, true},
+	"unknown":    {"mislaid", false, false},
+}
+
+// TestMayPresent asks the pure function, the disk and Redis the same.
+func TestMayPresent(t *testing.T) {
+	t.Parallel()
+	redisCopies := NewRedisCopies(redistest.Start(t).Client(t), "test", keepSpent)
+	for name, test := range presentCases {
+		for probe, want := range map[bool]bool{false: test.first, true: test.probe} {
+			t.Run(fmt.Sprintf("%s, probe %t", name, probe), func(t *testing.T) {
+				t.Parallel()
+				if got := mayPresent(test.mark, probe); got != want {
+					t.Errorf("mayPresent: got %t, want %t", got, want)
+				}
+
+				list := openList(t, t.TempDir(), sealTime)
+				hash := strings.ReplaceAll(t.Name(), " ", "_")
+				if test.mark != "" {
+					noError(t, list.set(hash, test.mark, sealTime))
+					noError(t, redisCopies.Mark(t.Context(), hash, test.mark))
+				}
+				err := list.present(hash, probe, sealTime)
+				if (err == nil) != want || (err != nil && !errors.Is(err, ErrSpent)) {
+					t.Errorf("disk: got %v, want %t", err, want)
+				}
+				got, err := redisCopies.Present(t.Context(), hash, probe)
+				noError(t, err)
+				if got != want {
+					t.Errorf("redis: got %t, want %t", got, want)
+				}
+				if !want {
+					return
+				}
+				// Whoever let it out has marked it as sent.
+				if mark := list.mark(hash); mark != markSent {
+					t.Errorf("disk: the mark is %q afterwards", mark)
+				}
+				if again, err := redisCopies.Present(t.Context(), hash, false); again || err != nil {
+					t.Errorf("redis: a first presentation afterwards: got %t, %v", again, err)
+				}
+				if again, err := redisCopies.Present(t.Context(), hash, true); !again || err != nil {
+					t.Errorf("redis: a probe afterwards: got %t, %v", again, err)
+				}
+			})
+		}
+	}
+}
+
+// TestPresentRepeatedByTheClient: the client of a Redis Cluster repeats a command
+// whose reply was lost. That is no second presentation.
+func TestPresentRepeatedByTheClient(t *testing.T) {
+	t.Parallel()
+	proxy := redistest.Start(t).Proxy(t)
+	client := redis.NewClusterClient(&redis.ClusterOptions{
+		MaxRetries: -1, ContextTimeoutEnabled: true,
+		ClusterSlots: func(context.Context) ([]redis.ClusterSlot, error) { // one server stands for a Cluster
+			return []redis.ClusterSlot{{End: 16383, Nodes: []redis.ClusterNode{{Addr: proxy.Addr}}}}, nil
+		},
+	})
+	defer func() { noError(t, client.Close()) }()
+	copies := NewRedisCopies(client, "test", keepSpent)
+	// The script is known to the server, so that its call is one command.
+	if _, err := copies.Present(t.Context(), "warm-up", false); err != nil {
+		t.Fatal(err)
+	}
+	proxy.LoseReply("evalsha", 1)
+	may, err := copies.Present(t.Context(), "hash", false)
+	if !may || err != nil || proxy.Pending() != 0 {
+		t.Fatalf("got %t, %v with %d replies still to be lost; want leave to present", may, err, proxy.Pending())
+	}
+	if may, err = copies.Present(t.Context(), "hash", false); may || err != nil {
+		t.Errorf("a second presentation: got %t, %v", may, err)
+	}
+}
+
+func openList(t *testing.T, dir string, now time.Time) *spentLog {
+	t.Helper()
+	list, err := openSpentLog(dir, keepSpent, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = list.file.Close() })
+	return list
+}
+
+// known returns the marks by hash.
+func (l *spentLog) known() map[string]string {
+	marks := map[string]string{}
+	for hash, m := range l.marks {
+		marks[hash] = m.mark
+	}
+	return marks
+}
+
+func sameMarks(t *testing.T, list *spentLog, want map[string]string) {
+	t.Helper()
+	if got := list.known(); !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestSpentFile(t *testing.T) {
+	t.Parallel()
+	now := sealTime.Unix()
+	old := sealTime.Add(-keepSpent).Unix() - 1
+	for name, test := range map[string]struct {
+		file string
+		want map[string]string
+	}{
+		"none":                  {"", map[string]string{}},
+		"the last line counts":  {fmt.Sprintf("%d sent a\n%d sent b\n%d rotated a\n", now, now, now), map[string]string{"a": "rotated", "b": "sent"}},
+		"as old as may be":      {fmt.Sprintf("%d sent a\n", old+1), map[string]string{"a": "sent"}},
+		"too old":               {fmt.Sprintf("%d sent a\n%d sent b\n", old, now), map[string]string{"b": "sent"}},
+		"old, and marked again": {fmt.Sprintf("%d sent a\n%d rotated a\n", old, now), map[string]string{"a": "rotated"}},
+		"a torn time":           {fmt.Sprintf("%d sent a\n17", now), map[string]string{"a": "sent"}},
+		"a torn mark":           {fmt.Sprintf("%d sent a\n%d rot", now, now), map[string]string{"a": "sent"}},
+		"a torn hash":           {fmt.Sprintf("%d sent a\n%d rotated abcdef", now, now), map[string]string{"a": "sent"}},
+		"a hash torn at its end": {
+			fmt.Sprintf("%d sent a\n%d rotated a", now, now), map[string]string{"a": "sent"},
+		},
+		"zeros at the end": {
+			fmt.Sprintf("%d sent a\n", now) + strings.Repeat("\x00", 1<<20), map[string]string{"a": "sent"},
+		},
+		"a long line of nonsense": {
+			fmt.Sprintf("%d sent a\n%s\n%d sent b\n", now, strings.Repeat("x ", 1<<20), now), map[string]string{"a": "sent", "b": "sent"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			noError(t, os.WriteFile(filepath.Join(dir, "spent"), []byte(test.file), 0o600))
+			list := openList(t, dir, sealTime)
+			sameMarks(t, list, test.want)
+
+			noError(t, list.present("z", false, sealTime))
+			test.want["z"] = markSent
+			sameMarks(t, openList(t, dir, sealTime), test.want)
+		})
+	}
+}
+
+// TestSpentFileAfterAFailedWrite: what a failed write left behind, however much
+// of it, does not spoil the line that follows.
+func TestSpentFileAfterAFailedWrite(t *testing.T) {
+	t.Parallel()
+	line := fmt.Sprintf(spentLine, sealTime.Unix(), markRotated, "lost")
+	for n := range len(line) + 1 {
+		dir := t.TempDir()
+		list := openList(t, dir, sealTime)
+		noError(t, list.present("a", false, sealTime))
+		_, err := list.file.WriteAt([]byte(line[:n]), list.size)
+		noError(t, err)
+		noError(t, list.present("b", false, sealTime))
+		noError(t, list.set("b", markRotated, sealTime))
+		sameMarks(t, openList(t, dir, sealTime), map[string]string{"a": markSent, "b": markRotated})
+	}
+}
+
+// TestSpentListStaysSmall lives through a year of rotations.
+func TestSpentListStaysSmall(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	list := openList(t, dir, sealTime)
+	const perDay = 5
+	now, last := sealTime, ""
+	for day := range 365 {
+		now = sealTime.AddDate(0, 0, day)
+		for n := range perDay {
+			last = fmt.Sprintf("hash-%d-%d", day, n)
+			noError(t, list.present(last, false, now))
+			noError(t, list.set(last, markRotated, now))
+		}
+	}
+	live := 16 * perDay // fifteen days and today
+	data, err := os.ReadFile(list.path)
+	noError(t, err)
+	if lines := bytes.Count(data, []byte{'\n'}); lines > 2*live+rewriteSlack || lines != list.lines {
+		t.Errorf("the file has %d lines, counted as %d, for %d marks that matter", lines, list.lines, live)
+	}
+	if n := len(list.marks); n > 2*live+rewriteSlack {
+		t.Errorf("%d marks in memory, %d of them matter", n, live)
+	}
+	again := openList(t, dir, now)
+	if n := len(again.marks); n != live {
+		t.Errorf("%d marks after a restart, want %d", n, live)
+	}
+	if mark := again.mark(last); mark != markRotated {
+		t.Errorf("the last token's mark is %q", mark)
+	}
+	if mark := again.mark("hash-0-0"); mark != "" {
+		t.Errorf("the first token's mark is %q", mark)
+	}
+}
+
+// TestSpentFileIsRewritten: nothing is lost when the file is replaced, and nothing
+// if it cannot be.
+func TestSpentFileIsRewritten(t *testing.T) {
+	t.Parallel()
+	for name, blocked := range map[string]bool{"in time": false, "not while it cannot be": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			path := filepath.Join(dir, "spent")
+			many := strings.Repeat(fmt.Sprintf(spentLine, sealTime.Unix(), markRotated, "a"), rewriteSlack+10)
+			noError(t, os.WriteFile(path, []byte(many), 0o600))
+			list := openList(t, dir, sealTime)
+			want := 3
+			if blocked {
+				noError(t, os.Mkdir(path+".new", 0o700))
+				want = rewriteSlack + 12
+			}
+			noError(t, list.present("b", false, sealTime))
+			noError(t, list.present("c", false, sealTime))
+
+			data, err := os.ReadFile(path)
+			noError(t, err)
+			if lines := bytes.Count(data, []byte{'\n'}); lines != want {
+				t.Errorf("%d lines, want %d", lines, want)
+			}
+			if list.rewriteAt < list.lines+rewriteSlack/2 {
+				t.Errorf("the next rewrite is at %d lines already, and there are %d", list.rewriteAt, list.lines)
+			}
+			sameMarks(t, openList(t, dir, sealTime), map[string]string{"a": markRotated, "b": markSent, "c": markSent})
+		})
+	}
+}
+
+func noError(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,63 @@
+package escrow
+
+import (
+	"os"
+	"syscall"
+	"testing"
+)
+
+// TestFilledRoom: where space can only be reserved by writing zeros, an empty
+// room is still known as one, and an answer does not keep the zeros.
+func TestFilledRoom(t *testing.T) {
+	t.Parallel()
+	const empty, answered = "emptyroom", "answered"
+	dir := t.TempDir()
+	s, err := openSpool(dir)
+	noError(t, err)
+	_, sealed := sealWith(t, []byte("answer"))
+	for _, attempt := range []string{empty, answered} {
+		f, err := s.room(attempt)
+		noError(t, err)
+		noError(t, fill(f, roomSize))
+		info, err := f.Stat()
+		noError(t, err)
+		if info.Size() != roomSize {
+			t.Fatalf("the room has %d bytes, want %d", info.Size(), roomSize)
+		}
+		if attempt == answered {
+			ref := sealRef()
+			ref.Attempt = attempt
+			noError(t, s.keep(f, ref, sealed))
+		}
+		noError(t, f.Close())
+	}
+	info, err := os.Stat(s.path(answered))
+	noError(t, err)
+	if info.Size() != int64(len(sealed)) {
+		t.Errorf("the answer takes %d bytes, want %d", info.Size(), len(sealed))
+	}
+	noError(t, s.close()) // a crash: no room is released
+
+	s, err = openSpool(dir)
+	noError(t, err)
+	if _, err := os.Stat(s.path(empty)); !os.IsNotExist(err) {
+		t.Errorf("the empty room is still there: %v", err)
+	}
+	noError(t, s.close())
+}
+
+// TestCloseFreesTheDirectoryAtOnce: a process that is being started has, for a
+// moment, all open files of its parent.
+func TestCloseFreesTheDirectoryAtOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, err := openSpool(dir)
+	noError(t, err)
+	inherited, err := syscall.Dup(int(s.lock.Fd()))
+	noError(t, err)
+	defer func() { noError(t, syscall.Close(inherited)) }()
+	noError(t, s.close())
+	s, err = openSpool(dir)
+	noError(t, err)
+	noError(t, s.close())
+}
