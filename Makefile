@@ -140,7 +140,7 @@ tidy-check:
 
 .PHONY: generate-check
 generate-check:
-	@MAKE='$(MAKE)' sh tools/generated.sh
+	@sh tools/generated.sh
 
 .PHONY: tools-lint
 tools-lint: bin/golangci-lint bin/gofumpt
@@ -154,7 +154,8 @@ bin/golangci-lint bin/gofumpt &: tools/lint/go.mod tools/lint/go.sum
 .PHONY: tools-vault
 tools-vault: bin/vault-dev
 
-# No flags but those of the tests below tools/vault-dev, so that Vault is compiled once.
+# Built as the tests below tools/vault-dev are, so that Vault is compiled once. (A gcc
+# that is installed later changes that, and is why `redis` stands first above.)
 bin/vault-dev: $(filter-out %_test.go,$(wildcard tools/vault-dev/*.go)) tools/vault-dev/go.mod tools/vault-dev/go.sum
 	@echo 'Building the Vault server for tests. The first time takes eight minutes.'
 	@mkdir -p bin

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,10 +49,10 @@ func (r *Registry) Find(provider, auth string) (Method, error) {
 	}
 	if len(names) == 0 {
 		return Method{}, credential.Misconfigured("", "unknown_provider",
-			fmt.Errorf("field \"provider\": %q is not known; known are %s", shorten(provider), strings.Join(r.Providers(), ", ")))
+			fmt.Errorf(`field "provider": %s is not known; known are %s`, word(provider), strings.Join(r.Providers(), ", ")))
 	}
 	return Method{}, credential.Misconfigured(provider, "unknown_method",
-		fmt.Errorf("field \"auth\": %q is not a method of %s; its methods are %s", shorten(auth), provider, strings.Join(names, ", ")))
+		fmt.Errorf(`field "auth": %s is not a method of %s; its methods are %s`, word(auth), provider, strings.Join(names, ", ")))
 }
 
 // Providers returns the names of all providers, each once, in order of registration.
@@ -107,7 +108,7 @@ func (m Method) misspelt(c credential.Credential) error {
 	}
 	shown := make([]string, 0, 3)
 	for _, name := range names[:min(len(names), 3)] {
-		shown = append(shown, strconv.Quote(shorten(name)))
+		shown = append(shown, word(name))
 	}
 	return fmt.Errorf("not known to %s: %s", m.Name(), strings.Join(shown, ", "))
 }
@@ -179,10 +180,13 @@ func joinLine(errs []error) error {
 	return errors.New(strings.Join(texts, "; "))
 }
 
-// shorten keeps a value from a stored document short enough for a message.
-func shorten(s string) string {
-	if len(s) > 40 {
-		return s[:40] + "…"
+// word quotes what stands where a name should, if it looks like one. Anything
+// else may be a secret in the wrong place.
+func word(s string) string {
+	if name.MatchString(s) {
+		return strconv.Quote(s)
 	}
-	return s
+	return "what is stored there"
 }
+
+var name = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,19}$`)

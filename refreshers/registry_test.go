@@ -56,7 +56,7 @@ func TestFind(t *testing.T) {
 		{"other", "", "other/key"},
 		{"acme", "magic", `unknown_method: field "auth": "magic" is not a method of acme; its methods are oauth2, basic`},
 		{"", "", `known are acme, other`},
-		{strings.Repeat("x", 60), "", strings.Repeat("x", 40) + "…"},
+		{strings.Repeat("x", 60), "", "what is stored there is not known"},
 	} {
 		m, err := r.Find(tc.provider, tc.auth)
 		got := m.Name()

@@ -16,7 +16,11 @@ func (s *Scheduler) report(entry credential.Entry, outcome renewal.Outcome, took
 		Str("tenant", entry.ID.Tenant).Str("credential", entry.ID.Name).
 		Str("provider", outcome.Memo.Provider).Str("auth", outcome.Memo.Auth).
 		Str("result", outcome.Result).Str("status", string(outcome.Memo.Status)).
-		AnErr("error", outcome.Err).Dur("took_ms", took).Time("next", outcome.Due).Msg(msg)
+		AnErr("error", outcome.Err).Dur("took_ms", took).Func(func(line *zerolog.Event) {
+		if !outcome.Due.IsZero() {
+			line.Time("next", outcome.Due)
+		}
+	}).Msg(msg)
 }
 
 // describe picks a level and words. What needs a person is an error, what mends

@@ -126,6 +126,9 @@ func (s *session) judge(id credential.ID, fields map[string]string) verdict {
 		return v
 	}
 	v.unknown = m.Unknown(c)
+	for i := range v.problems { // the unknown ones are said on their own
+		v.problems[i], _, _ = strings.Cut(v.problems[i], "; not known to "+m.Name())
+	}
 	return v
 }
 

@@ -192,7 +192,7 @@ func (l *loader) file(name string) bool {
 		l.problem("", source, "cannot be opened: %s", cause(err))
 		return false
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	switch {
 	case err != nil:

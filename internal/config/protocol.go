@@ -59,7 +59,7 @@ func (p Providers) Limits() map[string]Limits {
 	for i := range v.NumField() {
 		if embedded := v.Field(i).FieldByName("Limits"); embedded.IsValid() {
 			name, _ := yamlName(v.Type().Field(i))
-			limits[name], _ = embedded.Interface().(Limits)
+			limits[name], _ = reflect.TypeAssert[Limits](embedded)
 		}
 	}
 	return limits

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -27,7 +28,7 @@ type view struct {
 
 // duration returns the value of a key that is one.
 func (v view) duration(path string) time.Duration {
-	d, _ := v.schema.byPath[path].key.value(v.Config).Interface().(time.Duration)
+	d, _ := reflect.TypeAssert[time.Duration](v.schema.byPath[path].key.value(v.Config))
 	return d
 }
 

@@ -163,7 +163,7 @@ func join(parent, name string) string {
 // pairs reads "a=1 b=2".
 func pairs(text string) map[string]string {
 	m := make(map[string]string)
-	for _, field := range strings.Fields(text) {
+	for field := range strings.FieldsSeq(text) {
 		name, value, _ := strings.Cut(field, "=")
 		m[name] = value
 	}

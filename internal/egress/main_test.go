@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log" //nolint:depguard // http.Server.ErrorLog is of its type
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"

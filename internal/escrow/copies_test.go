@@ -58,9 +58,10 @@ func TestRedisCopiesOutOfReach(t *testing.T) {
 	server.Stop(t)
 	_, getErr := c.Get(t.Context(), "attempt1")
 	may, presentErr := c.Present(t.Context(), "hash", false)
+	_, spentErr := c.Spent(t.Context(), "hash")
 	for name, err := range map[string]error{
 		"put": c.Put(t.Context(), "attempt1", nil), "get": getErr, "delete": c.Delete(t.Context(), "attempt1"),
-		"present": presentErr, "mark": c.Mark(t.Context(), "hash", "rotated"),
+		"present": presentErr, "spent": spentErr, "mark": c.Mark(t.Context(), "hash", "rotated"),
 	} {
 		equal(t, name+" fails", err != nil, true)
 	}

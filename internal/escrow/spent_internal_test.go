@@ -49,7 +49,12 @@ func TestMayPresent(t *testing.T) {
 					noError(t, list.set(hash, test.mark, sealTime))
 					noError(t, redisCopies.Mark(t.Context(), hash, test.mark))
 				}
-				err := list.present(hash, probe, sealTime)
+				spent, err := redisCopies.Spent(t.Context(), hash)
+				noError(t, err)
+				if spent == test.first {
+					t.Errorf("redis: spent is %t", spent)
+				}
+				err = list.present(hash, probe, sealTime)
 				if (err == nil) != want || (err != nil && !errors.Is(err, ErrSpent)) {
 					t.Errorf("disk: got %v, want %t", err, want)
 				}

@@ -67,6 +67,10 @@ func (w *replicas) do(step, hash string) string {
 	switch what {
 	case "present", "probe":
 		err = e.Present(w.t.Context(), hash, what == "probe")
+	case "looks":
+		if e.Spent(w.t.Context(), hash) {
+			err = escrow.ErrSpent
+		}
 	case "rotated":
 		err = e.Rotated(w.t.Context(), hash)
 	case "unspent":
@@ -134,11 +138,20 @@ func TestSpentList(t *testing.T) {
 		"another replica's, unspent": {[]string{
 			"A present", "A unspent", "B present", "A present: spent",
 		}, false},
+		"looked up": {[]string{
+			"A looks", "A present", "A looks: spent", "A unspent", "A looks", "A present", "A rotated", "A looks: spent",
+		}, true},
+		"looked up elsewhere": {[]string{
+			"A present", "B looks: spent", "R goes", "B looks", "A looks: spent", "R comes", "A unspent", "B looks",
+		}, false},
 		"a lost disk": {[]string{
 			"A present", "A loses its disk", "A present: spent", "A probe",
 		}, false},
 		"a redis that lost everything": {[]string{
 			"A present", "R forgets", "A present: spent", "A rotated", "R forgets", "A probe: spent",
+		}, false},
+		"what the disk refuses redis does not hear of": {[]string{
+			"A present", "R forgets", "A present: spent", "B looks",
 		}, false},
 		"without redis the disk alone decides": {[]string{
 			"R goes", "A present", "A present: spent", "A probe", "A rotated", "A probe: spent",
@@ -260,23 +273,30 @@ func TestSpentListTells(t *testing.T) {
 	r.copies.set(func(c *copies) { c.down = errDown })
 	must(t, r.Present(t.Context(), "hash", false))
 	must(t, r.Rotated(t.Context(), "hash"))
-	equalAll(t, "told", r.told(), []string{"spent list in redis", "spent list in redis"})
+	equal(t, "spent", r.Spent(t.Context(), "other"), false)
+	equalAll(t, "told", r.told(), []string{"spent list in redis", "spent list in redis", "spent list in redis"})
 	if err := r.Unspent(t.Context(), "other"); !errors.Is(err, errDown) {
 		t.Errorf("unspent: got %v, want %v", err, errDown)
 	}
 	equal(t, "told", len(r.told()), 0)
 }
 
-func TestSpentFileThatCannotBeRead(t *testing.T) {
+// TestOpenFailsAndLetsGo: an error names the file, and the directory is free for
+// the next attempt.
+func TestOpenFailsAndLetsGo(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	must(t, os.Mkdir(filepath.Join(dir, "spent"), 0o700))
-	_, err := escrow.Open(escrow.Settings{Dir: dir, Keep: keep, Keys: &keys{}})
-	if err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "spent")) {
-		t.Errorf("got %v, want an error that names the file", err)
+	for _, file := range []string{"spent", "owner"} {
+		t.Run(file, func(t *testing.T) {
+			t.Parallel()
+			r := &rig{dir: t.TempDir(), keys: &keys{}}
+			path := filepath.Join(r.dir, file)
+			must(t, os.Mkdir(path, 0o700))
+			_, err := escrow.Open(escrow.Settings{Dir: r.dir, Keep: keep, Keys: r.keys})
+			if err == nil || !strings.Contains(err.Error(), path) {
+				t.Errorf("got %v, want an error that names %s", err, path)
+			}
+			must(t, os.Remove(path))
+			r.open(t)
+		})
 	}
-	must(t, os.Remove(filepath.Join(dir, "spent")))
-	e, err := escrow.Open(escrow.Settings{Dir: dir, Keep: keep, Keys: &keys{}})
-	must(t, err) // the lock was given back
-	must(t, e.Close())
 }

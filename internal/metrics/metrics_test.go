@@ -56,7 +56,7 @@ func filled() *metrics.Metrics {
 func TestNames(t *testing.T) {
 	t.Parallel()
 	var names []string
-	for _, line := range strings.Split(page(t, filled()), "\n") {
+	for line := range strings.SplitSeq(page(t, filled()), "\n") {
 		if strings.HasPrefix(line, "# HELP refresher_") {
 			names = append(names, strings.TrimPrefix(line, "# HELP "))
 		}

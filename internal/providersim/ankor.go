@@ -63,7 +63,7 @@ type ankorToken struct {
 }
 
 const (
-	ankorTokenPath = "/iam/oauth/token" //nolint:gosec // a path
+	ankorTokenPath = "/iam/oauth/token"
 	ankorAPIPath   = "/api/"
 	ankorKeys      = 4
 )

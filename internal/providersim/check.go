@@ -88,8 +88,7 @@ func newCheck(ctx context.Context, target string, headers, query map[string]stri
 
 // withoutURL drops the URL that net/http puts in its errors.
 func withoutURL(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
 	}
 	return err

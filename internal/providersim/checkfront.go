@@ -2,6 +2,7 @@ package providersim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -174,8 +175,8 @@ func (c *Checkfront) Living(clientID string) (Grant, bool) {
 	if app == nil {
 		return Grant{}, false
 	}
-	for i := len(app.grants) - 1; i >= 0; i-- {
-		if g := app.grants[i]; g.alive(c.opts.Now()) {
+	for _, v := range slices.Backward(app.grants) {
+		if g := v; g.alive(c.opts.Now()) {
 			return g.Grant, true
 		}
 	}

@@ -1,6 +1,7 @@
 package providersim
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 )
@@ -119,8 +120,6 @@ func (c *Checkfront) judgeAPI(r *request) string {
 
 func checkfrontAPIAnswer(status int, text string, more map[string]any) answer {
 	doc := map[string]any{"version": "3.0", "request": map[string]any{"status": text}}
-	for k, v := range more {
-		doc[k] = v
-	}
+	maps.Copy(doc, more)
 	return jsonAnswer(status, doc)
 }

@@ -47,7 +47,7 @@ type kiboToken struct {
 }
 
 const (
-	kiboTokenPath    = "/oauthserver/oauth2/token" //nolint:gosec // a path
+	kiboTokenPath    = "/oauthserver/oauth2/token"
 	kiboAPIPath      = "/api/v2/"
 	kiboLocationPath = kiboAPIPath + "location/"
 )

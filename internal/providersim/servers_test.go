@@ -346,8 +346,7 @@ func TestCheckErrors(t *testing.T) {
 			t.Errorf("%s: no error", name)
 			continue
 		}
-		var u *url.Error
-		if errors.As(err, &u) {
+		if _, ok := errors.AsType[*url.Error](err); ok {
 			t.Errorf("%s: %v holds a URL", name, err)
 		}
 		assertNoSecret(t, r.Providers, err.Error())

@@ -50,7 +50,7 @@ func newSimulator(name string, opts Options, secrets *secretBook) *Simulator {
 		name:    name,
 		opts:    opts,
 		secrets: secrets,
-		faults:  faults{rng: rand.New(rand.NewPCG(opts.Seed, h.Sum64()))}, //nolint:gosec // chance that must repeat
+		faults:  faults{rng: rand.New(rand.NewPCG(opts.Seed, h.Sum64()))},
 	}
 }
 

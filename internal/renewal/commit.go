@@ -68,12 +68,10 @@ func (t *turn) rotated(result refreshers.Result, startedAt time.Time) credential
 	return next
 }
 
-// commit writes the rotated grant, for as long as it takes. After an error it
-// reads back, because a check-and-set that had succeeded fails when it is
-// repeated. On success t holds what is in Vault.
+// commit writes the rotated grant, for as long as it takes. On success t holds
+// what is in Vault.
 func (e *Engine) commit(ctx context.Context, t *turn, ref escrow.Ref, next credential.Grant) error {
-	seed := lastSeed(t.grant)
-	cas := t.version
+	seed, cas := lastSeed(t.grant), t.version
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, e.limits.CommitRetryMax) {
 		version, err := e.Grants.PutGrant(ctx, t.entry.ID, next, cas)
 		if err == nil {
@@ -82,28 +80,48 @@ func (e *Engine) commit(ctx context.Context, t *turn, ref escrow.Ref, next crede
 		}
 		e.Observer.Event(EventCommitConflict, t.cred.Provider)
 		doc, version, readErr := e.Grants.Grant(ctx, t.entry.ID)
-		switch {
-		case readErr != nil:
-			err = errors.Join(err, readErr)
-		case doc.AccessToken == next.AccessToken && doc.RefreshToken == next.RefreshToken:
-			t.grant, t.version = doc, version
-			return nil
-		case doc.State == "" || fits(doc, ref.Presented, seed):
+		if readErr == nil {
+			switch readBack(doc, next, ref.Presented, seed) {
+			case foundOurs:
+				t.grant, t.version = doc, version
+				return nil
+			case foundOther:
+				return errOvertaken
+			}
 			moved := version != cas
-			cas = version // the token we presented is still there, or nothing is
-			next.Generation = max(next.Generation, doc.Generation+1)
+			cas, next.Generation = version, max(next.Generation, doc.Generation+1)
 			if moved && errors.Is(err, credential.ErrConflict) {
 				continue
 			}
-		default:
-			return errOvertaken
 		}
+		err = errors.Join(err, readErr)
 		t.log.Warn().Err(err).Dur("again_in_ms", wait).Msg("a rotation is not committed yet")
 		select {
 		case <-time.After(wait):
 		case <-t.leave:
 			return fmt.Errorf("%w: %w", errLeft, err)
 		}
+	}
+}
+
+// found is what a commit that failed finds when it reads back, because a
+// check-and-set that had succeeded fails when it is repeated.
+type found int
+
+const (
+	foundPresented found = iota // the token that was presented, or nothing: write again
+	foundOurs                   // our new token: it is done
+	foundOther                  // neither: a new seed has overtaken us
+)
+
+func readBack(doc, next credential.Grant, presented, seed string) found {
+	switch {
+	case doc.AccessToken == next.AccessToken && doc.RefreshToken == next.RefreshToken:
+		return foundOurs
+	case doc.State == "" || fits(doc, presented, seed):
+		return foundPresented
+	default:
+		return foundOther
 	}
 }
 
