@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -60,9 +61,7 @@ func TestBadInput(t *testing.T) {
 		data := map[string]string{
 			"provider": "kibo", "base_url": s.servers.URL("kibo"), "client_id": client.ClientID, "client_secret": client.ClientSecret,
 		}
-		for k, v := range change {
-			data[k] = v
-		}
+		maps.Copy(data, change)
 		return data
 	}
 	for i := range 1000 {

@@ -164,7 +164,7 @@ func (s *stage) run(dir string, env ...string) *process {
 	go func() { p.done <- p.cmd.Wait() }()
 	s.t.Cleanup(func() {
 		_ = p.cmd.Process.Kill()
-		<-p.done
+		_ = <-p.done
 		if s.t.Failed() {
 			s.t.Logf("log of a replica, its end:\n%s", tail(p.out.String(), 6000))
 		}
