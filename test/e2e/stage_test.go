@@ -164,7 +164,9 @@ func (s *stage) run(dir string, env ...string) *process {
 	go func() { p.done <- p.cmd.Wait() }()
 	s.t.Cleanup(func() {
 		_ = p.cmd.Process.Kill()
-		_ = <-p.done
+		if err := <-p.done; err != nil {
+			s.t.Logf("a replica ended with: %v", err)
+		}
 		if s.t.Failed() {
 			s.t.Logf("log of a replica, its end:\n%s", tail(p.out.String(), 6000))
 		}
