@@ -21,8 +21,10 @@ TEST_MODULES := $(patsubst %/go.mod,%,$(wildcard test/go.mod test/*/go.mod))
 CODE_MODULES := . $(TEST_MODULES) tools/vault-dev
 ALL_MODULES  := $(CODE_MODULES) tools/lint
 
-# each runs a command in the folder of each module, and says where it failed.
-each = for module in $(1); do (cd "$$module" && $(2)) || { echo "make: in $$module" >&2; exit 1; }; done
+# each runs a command in the folder of each module, in all of them even if it
+# fails in one, and says where it did.
+each = failed=; for module in $(1); do (cd "$$module" && $(2)) || failed="$$failed $$module"; done; \
+	[ -z "$$failed" ] || { echo "make: failed in:$$failed" >&2; exit 1; }
 
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help

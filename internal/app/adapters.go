@@ -27,15 +27,13 @@ type escrowKeys struct{ vault *vault.Client }
 
 // Keys implements escrow.KeyStore.
 func (k escrowKeys) Keys(ctx context.Context) ([]escrow.Key, error) {
+	// One broken key keeps the others from nothing.
 	stored, err := k.vault.EscrowKeys(ctx)
-	if err != nil {
-		return nil, err
-	}
 	keys := make([]escrow.Key, 0, len(stored))
 	for id, key := range stored {
 		keys = append(keys, escrow.Key{ID: id, Private: key.Private, CreatedAt: key.CreatedAt})
 	}
-	return keys, nil
+	return keys, err
 }
 
 // CreateKey implements escrow.KeyStore.

@@ -58,7 +58,7 @@ func New(ctx context.Context, c config.Config, version string, log zerolog.Logge
 		err = a.checkVault(ctx)
 	}
 	if err == nil {
-		err = a.openEscrow()
+		err = a.openEscrow(ctx)
 	}
 	if err != nil {
 		return nil, errors.Join(err, a.Close())
@@ -88,20 +88,22 @@ func (a *App) checkVault(ctx context.Context) error {
 	return nil
 }
 
-func (a *App) openEscrow() error {
+func (a *App) openEscrow(ctx context.Context) error {
 	settings := escrow.Settings{
 		Dir: a.config.Escrow.Dir, Keep: a.config.Renewal.SpentRetention, Keys: escrowKeys{a.vault},
 		Degraded: func(what string, err error) {
 			a.metrics.Degraded(what)
-			a.log.Warn().Err(err).Str("what", what).Msg("one of the two places for sealed answers failed; the other one stands alone")
+			a.log.Warn().Err(err).Str("what", what).Msg("one of the two places of the escrow failed; the other one stands alone")
 		},
 	}
 	if a.redis != nil {
 		settings.Copies = escrow.NewRedisCopies(a.redis, a.config.Redis.KeyPrefix, a.config.Renewal.SpentRetention)
 	}
 	var err error
-	a.escrow, err = escrow.Open(settings)
-	return err
+	if a.escrow, err = escrow.Open(settings); err != nil {
+		return err
+	}
+	return a.escrow.Ready(ctx)
 }
 
 func (a *App) limiter() limiter {

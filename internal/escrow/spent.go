@@ -215,14 +215,15 @@ func (e *Escrow) Rotated(ctx context.Context, hash string) error {
 }
 
 // Spent reports whether a token with this hash was presented, and not proven
-// unspent since, as far as is known here.
-func (e *Escrow) Spent(ctx context.Context, hash string) bool {
+// unspent since. An error means that this spool knows nothing of it, and Redis
+// could not be asked.
+func (e *Escrow) Spent(ctx context.Context, hash string) (bool, error) {
 	if !mayPresent(e.spent.mark(hash), false) {
-		return true
+		return true, nil
 	}
 	spent, err := e.copies.Spent(ctx, hash)
 	if err != nil {
-		e.degraded(spentInRedis, err)
+		return false, fmt.Errorf("ask redis for the spent list: %w", err)
 	}
-	return spent
+	return spent, nil
 }

@@ -68,7 +68,8 @@ func (w *replicas) do(step, hash string) string {
 	case "present", "probe":
 		err = e.Present(w.t.Context(), hash, what == "probe")
 	case "looks":
-		if e.Spent(w.t.Context(), hash) {
+		var spent bool
+		if spent, err = e.Spent(w.t.Context(), hash); spent {
 			err = escrow.ErrSpent
 		}
 	case "rotated":
@@ -142,7 +143,7 @@ func TestSpentList(t *testing.T) {
 			"A looks", "A present", "A looks: spent", "A unspent", "A looks", "A present", "A rotated", "A looks: spent",
 		}, true},
 		"looked up elsewhere": {[]string{
-			"A present", "B looks: spent", "R goes", "B looks", "A looks: spent", "R comes", "A unspent", "B looks",
+			"A present", "B looks: spent", "R goes", "B looks: error", "A looks: spent", "R comes", "A unspent", "B looks",
 		}, false},
 		"a lost disk": {[]string{
 			"A present", "A loses its disk", "A present: spent", "A probe",
@@ -273,8 +274,10 @@ func TestSpentListTells(t *testing.T) {
 	r.copies.set(func(c *copies) { c.down = errDown })
 	must(t, r.Present(t.Context(), "hash", false))
 	must(t, r.Rotated(t.Context(), "hash"))
-	equal(t, "spent", r.Spent(t.Context(), "other"), false)
-	equalAll(t, "told", r.told(), []string{"spent list in redis", "spent list in redis", "spent list in redis"})
+	if _, err := r.Spent(t.Context(), "other"); !errors.Is(err, errDown) {
+		t.Errorf("spent: got %v, want %v", err, errDown)
+	}
+	equalAll(t, "told", r.told(), []string{"spent list in redis", "spent list in redis"})
 	if err := r.Unspent(t.Context(), "other"); !errors.Is(err, errDown) {
 		t.Errorf("unspent: got %v, want %v", err, errDown)
 	}

@@ -75,9 +75,14 @@ func (e *Engine) refused(ctx context.Context, t *turn, x *exchange, err error) O
 		}
 	}
 	switch {
+	case errors.Is(err, escrow.ErrSpent) && !x.probe:
+		// Presented before, with an outcome that this document does not know: a
+		// recorded probe decides, unless the token is known to have been rotated.
+		e.Observer.Event(EventSpentRefused, t.cred.Provider)
+		return e.stillOpen(ctx, t, alreadySpent(t, credential.KindAmbiguous))
 	case errors.Is(err, escrow.ErrSpent):
 		e.Observer.Event(EventSpentRefused, t.cred.Provider)
-		return e.lost(ctx, t, x.probe, alreadySpent(t))
+		return e.lost(ctx, t, x.probe, alreadySpent(t, credential.KindRejected))
 	case credential.KindOf(err) == credential.KindRejected:
 		return e.lost(ctx, t, x.probe, err)
 	case credential.KindOf(err) == credential.KindAmbiguous:

@@ -85,6 +85,13 @@ func (e *Engine) bringHome(ctx context.Context, t *turn, ref escrow.Ref, result 
 		}
 		return Outcome{Result: ResultUnchanged, Due: e.rotationDue(t), Memo: t.memo}, true
 	case !absent && t.grant.RefreshToken.Hash() != ref.Presented:
+		if used, err := e.Escrow.Spent(ctx, result.RefreshToken.Hash()); err == nil && used {
+			// Another replica committed it from Redis, and has rotated since.
+			if err := e.Escrow.Delete(ctx, ref); err != nil {
+				t.log.Warn().Err(err).Msg("an answer that was committed long ago stays in the spool for now")
+			}
+			return Outcome{}, false
+		}
 		e.setAside(ctx, t.visit, ref, errOvertaken)
 		return Outcome{}, false
 	}
@@ -161,10 +168,10 @@ func (e *Engine) lost(ctx context.Context, t *turn, probe bool, cause error) Out
 	if outcome, changed := e.changedMeanwhile(ctx, t); changed {
 		return outcome
 	}
-	if !probe && !errors.Is(cause, escrow.ErrSpent) && t.grant.ExpiresAt.After(time.Now()) {
+	if !probe && t.grant.ExpiresAt.After(time.Now()) {
 		return e.probeAfterExpiry(ctx, t, cause)
 	}
-	if probe && len(t.grant.Intent.Earlier) > 0 && t.grant.Intent.NotBefore.IsZero() {
+	if probe && len(t.grant.Intent.Earlier) > 0 && t.grant.Intent.NotBefore.IsZero() && !errors.Is(cause, escrow.ErrSpent) {
 		// Counted before the write: rather twice than never.
 		e.Observer.Event(EventAnswerLost, t.cred.Provider)
 		t.log.Error().Msg("an answer was lost: the provider had rotated the token, and nobody received its successor")
@@ -253,10 +260,11 @@ func askForAuthorization(t *turn) string {
 	return fmt.Sprintf("%s no longer takes the refresh token: authorize the application again and store the new one with: refresher credentials put %s refresh_token=-", t.cred.Provider, t.entry.ID)
 }
 
-// alreadySpent is the refusal of the spent list.
-func alreadySpent(t *turn) error {
+// alreadySpent is the refusal of the spent list. The kind says whether that is
+// the last word.
+func alreadySpent(t *turn, kind credential.Kind) error {
 	return &credential.Error{
-		Kind: credential.KindRejected, Provider: t.cred.Provider, Code: "already_spent",
+		Kind: kind, Provider: t.cred.Provider, Code: "already_spent",
 		Err: fmt.Errorf("%w: Vault was restored from a backup, or one grant is stored under two names", escrow.ErrSpent),
 	}
 }

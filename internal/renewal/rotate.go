@@ -62,10 +62,16 @@ func (e *Engine) rotate(ctx context.Context, v *visit) Outcome {
 // newAuthorization reports whether the stored seed was never used before: a
 // person authorized, first or again. A stale one is taken down as seen.
 func (e *Engine) newAuthorization(ctx context.Context, t *turn) (bool, error) {
-	switch seed := t.seed(); {
-	case t.grant.Adopted(seed):
+	seed := t.seed()
+	if t.grant.Adopted(seed) {
 		return false, nil
-	case e.staleSeed(ctx, t, seed):
+	}
+	stale, err := e.staleSeed(ctx, t, seed)
+	switch {
+	case err != nil:
+		t.log.Warn().Err(err).Msg("whether the stored refresh_token is a new one cannot be known yet; the living grant is kept meanwhile")
+		return false, nil
+	case stale:
 		return false, e.rememberSeed(ctx, t, seed)
 	default:
 		return true, nil
@@ -78,11 +84,14 @@ func (v *visit) seed() credential.Secret { return credential.Secret(v.cred.Field
 // staleSeed reports whether a seed that was never adopted is nevertheless no new
 // authorization: somebody copied the living token, or an older one of this
 // service's own. It must not take a living grant's place.
-func (e *Engine) staleSeed(ctx context.Context, t *turn, seed credential.Secret) bool {
+func (e *Engine) staleSeed(ctx context.Context, t *turn, seed credential.Secret) (bool, error) {
 	if t.grant.RefreshToken == "" || t.grant.State == credential.GrantDead {
-		return false
+		return false, nil
 	}
-	return seed == t.grant.RefreshToken || e.Escrow.Spent(ctx, seed.Hash())
+	if seed == t.grant.RefreshToken {
+		return true, nil
+	}
+	return e.Escrow.Spent(ctx, seed.Hash())
 }
 
 // rememberSeed takes a stale seed down as seen, and changes nothing else.

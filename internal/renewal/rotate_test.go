@@ -342,6 +342,47 @@ func TestAnswerWithoutRefreshTokenKeepsThePresentedOne(t *testing.T) {
 	w.serves(acme)
 }
 
+// TestSentMarkThatOutlivedItsReason: the provider did not replace the token, and
+// Redis was away when that was to be noted. The grant is not given up for it.
+func TestSentMarkThatOutlivedItsReason(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.checkfrontApp(acme)
+	r := w.replica(t.TempDir())
+	w.sims.Checkfront.Inject(providersim.Fault{Times: 1, NoRotation: true})
+	r.Renew(t.Context(), entry(acme))
+	w.copies.mu.Lock()
+	for hash := range w.copies.marks {
+		w.copies.marks[hash] = "sent"
+	}
+	w.copies.mu.Unlock()
+	w.visitUntil(r, forced(acme), func(o renewal.Outcome) bool { return o.Result == renewal.ResultRenewed })
+	want(t, "state", w.grant(acme).State, credential.GrantIdle)
+	w.serves(acme)
+}
+
+// TestStaleSeedWithoutRedis: whether a seed is one of our own cannot be known, so
+// the living grant stays.
+func TestStaleSeedWithoutRedis(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	app := w.checkfrontApp(acme)
+	first := w.replica(t.TempDir())
+	first.Renew(t.Context(), entry(acme))
+	old := w.grant(acme).RefreshToken.Reveal()
+	first.Renew(t.Context(), forced(acme))
+	living := w.grant(acme).RefreshToken
+	w.putSeed(acme, app, old)
+	second := w.replica(t.TempDir()) // its own spool knows nothing
+	w.copies.setDown(errLost)
+	want(t, "result", second.Renew(t.Context(), entry(acme)).Result, renewal.ResultUnchanged)
+	want(t, "grant kept", w.grant(acme).RefreshToken == living, true)
+	w.copies.setDown(nil)
+	second.Renew(t.Context(), entry(acme))
+	want(t, "seen", len(w.grant(acme).Seeds), 2)
+	w.serves(acme)
+}
+
 func TestOneGrantUnderTwoNames(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -352,7 +393,8 @@ func TestOneGrantUnderTwoNames(t *testing.T) {
 	w.putSeed(other, app, app.RefreshToken)
 	out := r.Renew(t.Context(), entry(other))
 	want(t, "code", credential.CodeOf(out.Err), "already_spent")
-	want(t, "status", w.token(other).Status, credential.StatusNeedsAuthorization)
+	w.visitUntil(r, entry(other), func(renewal.Outcome) bool { return w.token(other).Status == credential.StatusNeedsAuthorization })
+	want(t, "losses", r.events.count(renewal.EventAnswerLost), 0)
 	w.serves(acme)
 	noReuse(t, w)
 }
@@ -368,6 +410,7 @@ func TestRestoredVaultDoesNotSpendTwice(t *testing.T) {
 	w.store.grants[acme], w.store.ver["g"+acme.String()] = old, version
 	out := r.Renew(t.Context(), forced(acme))
 	want(t, "code", credential.CodeOf(out.Err), "already_spent")
+	w.visitUntil(r, entry(acme), func(renewal.Outcome) bool { return w.grant(acme).State == credential.GrantDead })
 	want(t, "grant alive", w.sims.Checkfront.GrantAlive(app.RefreshToken), true)
 	noReuse(t, w)
 }
