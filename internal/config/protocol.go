@@ -12,7 +12,7 @@ type Scheduler struct {
 	Workers           int           `yaml:"workers" default:"32" min:"1" max:"4096" doc:"Renewals that this replica runs at once."`
 	VisibilityTimeout time.Duration `yaml:"visibility_timeout" default:"0s" min:"0s" doc:"After how long what a dead replica had claimed comes back. 0: renewal.lease_ttl, since the lease guards a tenant that is still being worked on."`
 	ScanBudget        int           `yaml:"scan_budget" default:"2000" min:"1" max:"1000000" doc:"Vault requests that one scan may spend on reading again what it knows."`
-	ScanRate          float64       `yaml:"scan_rate" default:"50" min:"0.001" max:"100000" doc:"Vault requests per second of a scan."`
+	ScanRate          float64       `yaml:"scan_rate" default:"200" min:"0.001" max:"100000" doc:"Vault requests per second of a scan."`
 	ScanMaxMissing    Fraction      `yaml:"scan_max_missing" default:"10%" doc:"The part of the fleet that may be missing in a listing; more stops the scan and alerts."`
 	RedisOutageAfter  time.Duration `yaml:"redis_outage_after" default:"30s" doc:"How long Redis must be unreachable before this replica renews from memory what is about to expire."`
 }
@@ -67,14 +67,14 @@ func (p Providers) Limits() map[string]Limits {
 
 // Limits says how hard a provider may be called, by all replicas together.
 type Limits struct {
-	Rate        float64 `yaml:"rate" default:"5" min:"0.001" max:"100000" doc:"Calls per second."`
-	Burst       int     `yaml:"burst" default:"10" min:"1" max:"100000" doc:"Calls that may come at once after a quiet time."`
-	Concurrency int     `yaml:"concurrency" default:"4" min:"1" max:"4096" doc:"Calls that may be open at once."`
+	Rate        float64 `yaml:"rate" default:"50" min:"0.001" max:"100000" doc:"Calls per second."`
+	Burst       int     `yaml:"burst" default:"100" min:"1" max:"100000" doc:"Calls that may come at once after a quiet time."`
+	Concurrency int     `yaml:"concurrency" default:"16" min:"1" max:"4096" doc:"Calls that may be open at once."`
 }
 
 // Checkfront is what is known of Checkfront.
 type Checkfront struct {
-	Limits          `yaml:",inline" defaults:"rate=10 burst=20 concurrency=8"`
+	Limits          `yaml:",inline"`
 	AccessLifetime  time.Duration `yaml:"access_lifetime" default:"14000s" doc:"How long an access token lives if the answer does not say, and the most that is believed."`
 	GrantLifetime   time.Duration `yaml:"grant_lifetime" default:"14d" doc:"How long a refresh token lives from its issue."`
 	DormantInterval time.Duration `yaml:"dormant_interval" default:"10d" doc:"Time between two rotations where only the grant is kept alive (keep = grant)."`
@@ -104,9 +104,10 @@ type Ankor struct {
 	MaxLifetime       time.Duration `yaml:"max_lifetime" default:"1h" doc:"The longest that Ankor accepts of an assertion, and the most that is believed of a token."`
 }
 
-// Kibo is what is known of Kibo.
+// Kibo is what is known of Kibo. Its limits are per key set, as Kibo counts; the
+// document's example allows one 20 calls a second.
 type Kibo struct {
-	Limits      `yaml:",inline"`
+	Limits      `yaml:",inline" defaults:"rate=10 burst=20 concurrency=4"`
 	MaxLifetime time.Duration `yaml:"max_lifetime" default:"1h" doc:"The most that is believed of a token's lifetime."`
 	TLSCompat   bool          `yaml:"tls_compat" default:"false" doc:"Offer ECDHE-RSA-AES128-CBC-SHA256 to Kibo's API host, which spoke nothing newer in 2016."`
 }

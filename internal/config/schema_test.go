@@ -116,8 +116,8 @@ func TestDefaultIsValid(t *testing.T) {
 
 func TestProviderLimits(t *testing.T) {
 	t.Parallel()
-	rest := Limits{Rate: 5, Burst: 10, Concurrency: 4}
-	want := map[string]Limits{"checkfront": {Rate: 10, Burst: 20, Concurrency: 8}, "bookeo": rest, "clicrdv": rest, "ankor": rest, "kibo": rest}
+	rest := Limits{Rate: 50, Burst: 100, Concurrency: 16}
+	want := map[string]Limits{"checkfront": rest, "bookeo": rest, "clicrdv": rest, "ankor": rest, "kibo": {Rate: 10, Burst: 20, Concurrency: 4}}
 	if got := Default().Providers.Limits(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
