@@ -47,14 +47,15 @@ the place of the service. The exit code is 0 if nothing failed.`,
 		if *timeout <= 0 {
 			return usage(cmd, "flag --timeout must be more than 0")
 		}
-		ctx, cancel := context.WithTimeout(cmd.Context(), *timeout)
-		defer cancel()
-		return p.serve(ctx, func(ctx context.Context, a *app.App) error { return p.once(ctx, a, *timeout) })
+		return p.serve(cmd.Context(), func(ctx context.Context, a *app.App) error { return p.once(ctx, a, *timeout) })
 	}
 	return cmd
 }
 
+// once counts its time from when the service is ready; starting has limits of its own.
 func (p *program) once(ctx context.Context, a *app.App, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	summary, err := a.Once(ctx)
 	p.say("renewed %d, unchanged %d, deferred %d, failed %d", summary.Renewed, summary.Unchanged, summary.Deferred, summary.Failed)
 	switch {
