@@ -45,7 +45,7 @@ func newStore() *store {
 	}
 }
 
-func (s *store) do(op string, work func() error) error {
+func (s *store) do(ctx context.Context, op string, work func() error) error {
 	s.mu.Lock()
 	fault := s.fault
 	s.ops[op]++
@@ -56,6 +56,9 @@ func (s *store) do(op string, work func() error) error {
 	s.mu.Lock()
 	err := work()
 	s.mu.Unlock()
+	if err == nil {
+		err = ctx.Err() // the answer is not waited for
+	}
 	if err != nil {
 		return err
 	}
@@ -69,8 +72,8 @@ func (s *store) on(fault func(when string) error) {
 	s.fault = fault
 }
 
-func (s *store) Credential(_ context.Context, id credential.ID) (c credential.Credential, err error) {
-	err = s.do("credential.read", func() error {
+func (s *store) Credential(ctx context.Context, id credential.ID) (c credential.Credential, err error) {
+	err = s.do(ctx, "credential.read", func() error {
 		var ok bool
 		if c, ok = s.creds[id]; !ok {
 			return credential.ErrNotFound
@@ -80,8 +83,8 @@ func (s *store) Credential(_ context.Context, id credential.ID) (c credential.Cr
 	return c, err
 }
 
-func (s *store) Grant(_ context.Context, id credential.ID) (g credential.Grant, v int, err error) {
-	err = s.do("grant.read", func() error {
+func (s *store) Grant(ctx context.Context, id credential.ID) (g credential.Grant, v int, err error) {
+	err = s.do(ctx, "grant.read", func() error {
 		g, v = s.grants[id].Clone(), s.ver["g"+id.String()]
 		return nil
 	})
@@ -96,8 +99,8 @@ func (s *store) cas(key string, cas int) error {
 	return nil
 }
 
-func (s *store) PutGrant(_ context.Context, id credential.ID, g credential.Grant, cas int) (v int, err error) {
-	err = s.do("grant.write", func() error {
+func (s *store) PutGrant(ctx context.Context, id credential.ID, g credential.Grant, cas int) (v int, err error) {
+	err = s.do(ctx, "grant.write", func() error {
 		if err := s.cas("g"+id.String(), cas); err != nil {
 			return err
 		}
@@ -107,16 +110,16 @@ func (s *store) PutGrant(_ context.Context, id credential.ID, g credential.Grant
 	return v, err
 }
 
-func (s *store) Token(_ context.Context, id credential.ID) (t credential.Token, v int, err error) {
-	err = s.do("token.read", func() error {
+func (s *store) Token(ctx context.Context, id credential.ID) (t credential.Token, v int, err error) {
+	err = s.do(ctx, "token.read", func() error {
 		t, v = s.tokens[id], s.ver["t"+id.String()]
 		return nil
 	})
 	return t, v, err
 }
 
-func (s *store) PutToken(_ context.Context, id credential.ID, t credential.Token, cas int) (v int, err error) {
-	err = s.do("token.write", func() error {
+func (s *store) PutToken(ctx context.Context, id credential.ID, t credential.Token, cas int) (v int, err error) {
+	err = s.do(ctx, "token.write", func() error {
 		if err := s.cas("t"+id.String(), cas); err != nil {
 			return err
 		}

@@ -189,6 +189,30 @@ func TestNewSeedOvertakesAnOpenIntent(t *testing.T) {
 	w.serves(acme)
 }
 
+// TestNewSeedOvertakesACommit: another worker adopts a new authorization while our
+// answer is on its way. Theirs stands, and ours is set aside.
+func TestNewSeedOvertakesACommit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.checkfrontApp(acme)
+	dir := t.TempDir()
+	r := w.replica(dir)
+	theirs := credential.Grant{State: credential.GrantIdle, RefreshToken: "sim-theirs", Seeds: []string{"a", "b"}}
+	w.store.on(func(at string) error {
+		if at == "before grant.write" && w.sims.Checkfront.Ledger().Calls() > 0 {
+			w.store.mu.Lock()
+			defer w.store.mu.Unlock()
+			w.store.grants[acme] = theirs
+			w.store.ver["g"+acme.String()]++
+		}
+		return nil
+	})
+	want(t, "result", r.Renew(t.Context(), entry(acme)).Result, renewal.ResultFailed)
+	want(t, "grant", w.grant(acme).RefreshToken, theirs.RefreshToken)
+	want(t, "set aside", r.events.count(renewal.EventSetAside), 1)
+	want(t, "waiting", len(r.escrow.Waiting()), 0)
+}
+
 // TestDeadGrantHealsWhenAnAnswerAppears: nothing is final while a copy exists.
 func TestDeadGrantHealsWhenAnAnswerAppears(t *testing.T) {
 	t.Parallel()

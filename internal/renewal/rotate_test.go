@@ -168,6 +168,7 @@ func TestVaultFaults(t *testing.T) {
 					// What happened unheard is read back: nothing is probed, nothing set aside.
 					want(t, "probes", r.events.count(renewal.EventProbe), 0)
 					want(t, "set aside", r.events.count(renewal.EventSetAside), 0)
+					want(t, "generation", w.grant(acme).Generation, 1)
 				})
 			}
 		}
