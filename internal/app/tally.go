@@ -6,6 +6,7 @@ import (
 
 	"refresher/internal/credential"
 	"refresher/internal/renewal"
+	"refresher/scheduler"
 )
 
 // tally counts what became of each credential; the last visit counts.
@@ -54,6 +55,12 @@ func (w watching) Renewed(entry credential.Entry, outcome renewal.Outcome, took,
 	if w.app.once {
 		w.app.tally.note(entry.ID, outcome.Result)
 	}
+}
+
+// Scanned implements scheduler.Observer.
+func (w watching) Scanned(r scheduler.Report, err error) {
+	w.observer.Scanned(r, err)
+	warnOfGrants(w.app.log, r.Entries, time.Now(), w.app.config.Renewal.GrantWarning, w.app.config.Renewal.GrantCritical)
 }
 
 // Tick implements scheduler.Observer.
