@@ -2,9 +2,9 @@ package app_test
 
 import (
 	"context"
-	"crypto/rsa"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,8 +20,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// Made here, so that the first RSA key of many is not a test's time.
-	_ = rsa.PrivateKey{}
 	goleak.VerifyTestMain(m)
 }
 
@@ -201,12 +199,30 @@ func (s *stage) serves(id credential.ID) string {
 	return ""
 }
 
+// lockedLog is a log that is read while the service still writes it.
+type lockedLog struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lockedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 func TestAllSevenMethodsComeAlive(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	ids := s.fleet()
-	var log strings.Builder
-	s.start(s.config(), zerolog.New(zerolog.SyncWriter(&log)))
+	var log lockedLog
+	s.start(s.config(), zerolog.New(&log))
 	for _, id := range ids {
 		eventually(t, 15*time.Second, func() string { return s.serves(id) })
 	}
