@@ -76,6 +76,17 @@ func (o *outage) active() bool {
 	return o.queue != nil
 }
 
+// FromMemory reports whether Redis is away and this replica works without it.
+func (s *Scheduler) FromMemory() bool { return s.outage.active() }
+
+// Fleet returns what is known of all credentials. It is partial while this replica
+// works from memory, where only what is about to expire has a place.
+func (s *Scheduler) Fleet(ctx context.Context) (entries []credential.Entry, partial bool, err error) {
+	source := s.source()
+	entries, err = source.Entries(ctx)
+	return entries, source != s.Queue, err
+}
+
 // place returns the queue and the leases to work with now.
 func (s *Scheduler) place(ctx context.Context) (Queue, Leases) {
 	q, leases, begun := s.outage.current(time.Now())
@@ -108,6 +119,9 @@ func (s *Scheduler) fillSpare(ctx context.Context, q Queue) {
 		return
 	}
 	for _, id := range ids {
+		if s.source() != q {
+			return // Redis is back
+		}
 		token, err := s.scanner.token(ctx, id)
 		if err != nil {
 			// Nothing is known of it, so its turn comes at once: a visit reads it again.

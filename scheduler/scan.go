@@ -12,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"refresher/internal/credential"
+	"refresher/internal/renewal"
 )
 
 // Store is what a scan reads of Vault. Names are as they are found: they may be
@@ -26,6 +27,15 @@ type Store interface {
 type Reader interface {
 	Credential(ctx context.Context, id credential.ID) (credential.Credential, error)
 	Token(ctx context.Context, id credential.ID) (credential.Token, int, error)
+}
+
+// Custodian is what a scan asks of the renewal protocol.
+type Custodian interface {
+	// Removed blanks the token of a credential that is gone.
+	Removed(ctx context.Context, entry credential.Entry) renewal.Outcome
+	// Rotating reports whether there is anything to Recall, which costs a request.
+	Rotating(memo credential.Memo) bool
+	Recall(ctx context.Context, id credential.ID, memo credential.Memo) (credential.Memo, error)
 }
 
 // Index is the part of the queue that a scan keeps in step with Vault.
@@ -67,7 +77,7 @@ type Report struct {
 // scanner keeps the queue in step with Vault. One scan runs at a time.
 type scanner struct {
 	store    Store
-	renewer  Renewer
+	protocol Custodian
 	settings ScanSettings
 	pace     *rate.Limiter
 	log      zerolog.Logger
@@ -77,9 +87,9 @@ type scanner struct {
 	next credential.ID
 }
 
-func newScanner(store Store, renewer Renewer, settings ScanSettings, log zerolog.Logger) *scanner {
+func newScanner(store Store, protocol Custodian, settings ScanSettings, log zerolog.Logger) *scanner {
 	return &scanner{
-		store: store, renewer: renewer, settings: settings, log: log, name: rand.Text(),
+		store: store, protocol: protocol, settings: settings, log: log, name: rand.Text(),
 		pace: rate.NewLimiter(rate.Limit(settings.Rate), max(int(settings.Rate), 1)),
 	}
 }
@@ -212,7 +222,12 @@ func (s *scanner) add(ctx context.Context, index Index, fresh []credential.ID, r
 		if token.Status == credential.StatusRemoved && s.gone(ctx, id) {
 			continue
 		}
-		added, err := index.Add(ctx, entryOf(id, token, time.Now()))
+		entry := entryOf(id, token, time.Now())
+		if entry.Memo, err = s.recall(ctx, entry); err != nil {
+			unread = fmt.Errorf("read the grant of %s: %w", id, err)
+			continue
+		}
+		added, err := index.Add(ctx, entry)
 		if err != nil {
 			return fmt.Errorf("add %s to the queue: %w", id, err)
 		}
@@ -232,6 +247,14 @@ func (s *scanner) token(ctx context.Context, id credential.ID) (credential.Token
 		return credential.Token{}, nil
 	}
 	return token, err
+}
+
+// recall reads what the queue is to know of a grant that it has forgotten.
+func (s *scanner) recall(ctx context.Context, entry credential.Entry) (credential.Memo, error) {
+	if !s.protocol.Rotating(entry.Memo) {
+		return entry.Memo, nil
+	}
+	return paced(ctx, s.pace, func() (credential.Memo, error) { return s.protocol.Recall(ctx, entry.ID, entry.Memo) })
 }
 
 // entryOf makes a queue entry of what is published. Whatever is not active is
@@ -257,7 +280,7 @@ func (s *scanner) drop(ctx context.Context, index Index, missing []credential.En
 		if !s.gone(ctx, entry.ID) {
 			continue
 		}
-		if outcome := s.renewer.Removed(ctx, entry); outcome.Err != nil {
+		if outcome := s.protocol.Removed(ctx, entry); outcome.Err != nil {
 			return fmt.Errorf("blank the token of %s: %w", entry.ID, outcome.Err)
 		}
 		if err := index.Remove(ctx, entry.ID); err != nil {
@@ -304,8 +327,7 @@ func edited(entry credential.Entry, cred credential.Credential, err error) (bool
 	case err != nil && credential.KindOf(err) != credential.KindMisconfigured:
 		return false, err
 	}
-	seen := entry.Memo.CredentialVersion
-	return seen != 0 && cred.Version != seen, nil
+	return entry.Memo.Edited(cred), nil
 }
 
 func compareIDs(a, b credential.ID) int {

@@ -48,6 +48,28 @@ func TestScanFindsTheFleet(t *testing.T) {
 	}
 }
 
+// TestScanRecallsGrants: a queue that lost its memory knows the grants' ages again
+// after a scan, and one that cannot be read leaves the index unbuilt.
+func TestScanRecallsGrants(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 3, 0, nil)
+	b.vault.tokens[id(1)] = credential.Token{Status: credential.StatusActive, RenewAt: time.Now().Add(time.Hour), Provider: "rotating"}
+	b.worker.grantEnds, b.worker.recallErr = time.Now().Add(48*time.Hour), errors.New("vault is away")
+	if report, err := b.scanNowT(t); err == nil || report.Added != 2 {
+		t.Errorf("report %+v, %v; want the others added, and an error", report, err)
+	}
+	b.worker.recallErr = nil
+	report, err := b.scanNowT(t)
+	if err != nil || report.Added != 1 {
+		t.Fatalf("report %+v, %v; want the third added", report, err)
+	}
+	for _, e := range report.Entries {
+		if known := !e.Memo.GrantExpiresAt.IsZero(); known != (e.ID == id(1)) {
+			t.Errorf("%s: the end of its grant is known: %v", e.ID, known)
+		}
+	}
+}
+
 // TestShrunkenListingDropsNobody: an empty or much shorter listing is not believed.
 func TestShrunkenListingDropsNobody(t *testing.T) {
 	t.Parallel()
@@ -276,4 +298,26 @@ func TestEditIsNoticedInAShrunkenListing(t *testing.T) {
 	if !errors.Is(err, ErrShrunken) || report.Edited != 1 {
 		t.Errorf("%v, %d edits noticed; want ErrShrunken and 1", err, report.Edited)
 	}
+}
+
+// TestFailedScanIsRepeated: Vault is away at a scan; the next one does not wait for
+// its own time, so that what Vault says is known soon after it is back.
+func TestFailedScanIsRepeated(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, 3, 0, nil)
+		b.vault.tokens[id(0)] = credential.Token{Status: credential.StatusActive, RenewAt: time.Now().Add(24 * time.Hour)}
+		go func() {
+			<-time.After(9 * time.Minute)
+			b.vault.set(errors.New("vault is away"))
+			<-time.After(3 * time.Minute) // over the scan at ten minutes
+			b.vault.set(nil)
+			before := b.vault.readsSoFar()
+			<-time.After(10 * time.Second)
+			if b.vault.readsSoFar() == before {
+				t.Error("ten seconds after Vault is back nothing was scanned")
+			}
+		}()
+		b.run(t, 13*time.Minute)
+	})
 }

@@ -61,12 +61,17 @@ func (s *Scheduler) runScans(ctx context.Context) {
 			return
 		case <-s.scanNow:
 		}
-		if s.scan(ctx) == nil {
+		err := s.scan(ctx)
+		if err == nil {
 			continue
 		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(s.settings.Scans.Retry):
+		}
+		// A listing that is not believed is no better in a moment.
+		if !errors.Is(err, ErrShrunken) {
+			s.requestScan()
 		}
 	}
 }

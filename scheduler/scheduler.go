@@ -31,8 +31,8 @@ type Leases interface {
 // Renewer is the renewal protocol.
 type Renewer interface {
 	Renew(ctx context.Context, entry credential.Entry) renewal.Outcome
-	Removed(ctx context.Context, entry credential.Entry) renewal.Outcome
 	Drain(ctx context.Context) []credential.ID
+	Custodian
 }
 
 // Observer is told what the scheduler did, for metrics. It is called from

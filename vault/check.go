@@ -18,6 +18,8 @@ type Problem struct {
 	Fix string
 	// Fatal means that the service cannot work, or would lose grants.
 	Fatal bool
+	// Err is why Vault could not be asked, nil if it answered.
+	Err error
 }
 
 const (
@@ -47,85 +49,82 @@ func (c *Client) Check(ctx context.Context) []Problem {
 	return append(c.checkCapabilities(ctx), c.checkMount(kv)...)
 }
 
+// checkError says all problems, and wraps why Vault could not be asked.
+type checkError struct {
+	text  string
+	cause error
+}
+
+// Error implements error.
+func (e *checkError) Error() string { return e.text }
+
+// Unwrap returns what Reason can tell of.
+func (e *checkError) Unwrap() error { return e.cause }
+
 // CheckError returns one error that says all problems if one of them is fatal,
-// else nil.
+// else nil. If Vault could not be asked, Reason says why.
 func CheckError(problems []Problem) error {
 	if !slices.ContainsFunc(problems, func(p Problem) bool { return p.Fatal }) {
 		return nil
 	}
 	var b strings.Builder
 	b.WriteString("vault is not set up for the service:")
+	var cause error
 	for _, p := range problems {
+		cause = errors.Join(cause, p.Err)
 		b.WriteString("\n- " + p.What)
 		if p.Fix != "" {
 			b.WriteString("\n  " + strings.ReplaceAll(p.Fix, "\n", "\n  "))
 		}
 	}
-	return errors.New(b.String())
+	return &checkError{b.String(), cause}
 }
 
-// Policy returns the policy that the service needs.
-func (s Settings) Policy() string {
-	s = s.withDefaults()
-	var b strings.Builder
-	for _, p := range s.permissions() {
-		quoted := `"` + strings.Join(p.capabilities, `", "`) + `"`
-		fmt.Fprintf(&b, "path %q { capabilities = [%s] }\n", p.rule, quoted)
-	}
-	return b.String()
-}
-
-// permission is one line of the policy.
-type permission struct {
-	rule         string
-	capabilities []string
-	// samples are paths that the rule covers, to ask about; none if the service
-	// can do without the permission.
-	samples []string
-}
-
-func (s Settings) permissions() []permission {
-	data := s.Mount + "/data/" + s.Prefix + "/"
-	list := s.Mount + "/metadata/" + s.Prefix + "/"
-	readWrite := []string{"create", "read", "update"}
-	return []permission{
-		{data + "credentials/*", []string{"read"}, []string{data + "credentials/tenant/name"}},
-		{list + "credentials/*", []string{"list", "read"}, []string{list + "credentials/", list + "credentials/tenant/"}},
-		{data + "grants/*", readWrite, []string{data + "grants/tenant/name"}},
-		{data + "tokens/*", readWrite, []string{data + "tokens/tenant/name"}},
-		{data + "escrow-keys/*", []string{"create", "read"}, []string{data + "escrow-keys/id"}},
-		{list + "escrow-keys/*", []string{"list"}, []string{list + "escrow-keys/"}},
-		{s.Mount + "/config", []string{"read"}, nil},
-	}
-}
-
-// checkCapabilities asks about every permission at once.
+// checkCapabilities asks about every rule of the service's policy at once.
 func (c *Client) checkCapabilities(ctx context.Context) []Problem {
+	rules := c.settings.servicePolicy().Rules
 	var samples []string
-	for _, p := range c.settings.permissions() {
-		samples = append(samples, p.samples...)
+	for _, r := range rules {
+		samples = append(samples, r.samples...)
 	}
 	granted, err := c.Capabilities(ctx, samples...)
 	if err != nil {
 		return []Problem{c.unreachable(err)}
 	}
-	var missing []string
-	for _, p := range c.settings.permissions() {
-		for _, sample := range p.samples {
-			if lacks := lacking(p.capabilities, granted[sample]); len(lacks) > 0 {
-				missing = append(missing, fmt.Sprintf("%s on %s", strings.Join(lacks, ", "), p.rule))
+	var problems []Problem
+	if missing, _ := missingOn(rules, granted, false); missing != "" {
+		problems = append(problems, Problem{
+			What:  "the login may not " + missing,
+			Fix:   "run `refresher vault setup`, or give it this policy:\n" + c.settings.Policy(),
+			Fatal: true,
+		})
+	}
+	if missing, fix := missingOn(rules, granted, true); missing != "" {
+		problems = append(problems, Problem{
+			What: "Vault is not told to take grants with check-and-set alone: the login may not " + missing,
+			Fix:  "run `refresher vault setup`, or add to its policy:\n" + fix,
+		})
+	}
+	return problems
+}
+
+// missingOn says what is not granted of the rules that the service can do
+// without (spare), or of the others, and which rules grant it.
+func missingOn(rules []Rule, granted map[string][]string, spare bool) (missing, fix string) {
+	var all []string
+	for _, r := range rules {
+		if r.spare != spare {
+			continue
+		}
+		for _, sample := range r.samples {
+			if lacks := lacking(r.Capabilities, granted[sample]); len(lacks) > 0 {
+				all = append(all, fmt.Sprintf("%s on %s", strings.Join(lacks, ", "), r.Path))
+				fix += r.String()
 				break
 			}
 		}
 	}
-	if len(missing) == 0 {
-		return nil
-	}
-	return []Problem{{
-		What:  "the login may not " + strings.Join(missing, "; "),
-		Fix:   "give it this policy:\n" + c.settings.Policy(),
-		Fatal: true,
-	}}
+	return strings.Join(all, "; "), fix
 }
 
 func lacking(wanted, granted []string) []string {
@@ -137,7 +136,7 @@ func lacking(wanted, granted []string) []string {
 
 // checkMount looks for settings under which documents would vanish.
 func (c *Client) checkMount(kv KVSettings) []Problem {
-	config := c.settings.Mount + "/config"
+	config := c.settings.configPath()
 	if !kv.ConfigKnown {
 		return []Problem{{
 			What: fmt.Sprintf("%s cannot be read: whether Vault deletes versions by itself is unknown", config),
@@ -164,7 +163,7 @@ func (c *Client) checkMount(kv KVSettings) []Problem {
 
 // unreachable says that Vault could not be asked.
 func (c *Client) unreachable(err error) Problem {
-	p := Problem{What: err.Error(), Fatal: true}
+	p := Problem{What: err.Error(), Fatal: true, Err: err}
 	switch Reason(err) {
 	case "denied":
 		p.Fix = fmt.Sprintf("see that there is a mount %s/ and that the login has this policy:\n%s", c.settings.Mount, c.settings.Policy())

@@ -24,6 +24,9 @@ type Hooks struct {
 	// OnLogin is called after each login: with the time at which the new token
 	// expires (zero if never), or with why there is none.
 	OnLogin func(expires time.Time, err error)
+	// OnClock is called after an answer that bears a time, with how far this
+	// machine's clock is ahead of Vault's, to about a second.
+	OnClock func(ahead time.Duration)
 }
 
 // Client reads and writes Refresher's documents.
@@ -52,6 +55,9 @@ func Open(ctx context.Context, settings Settings, hooks Hooks) (*Client, error) 
 	}
 	if hooks.OnLogin == nil {
 		hooks.OnLogin = func(time.Time, error) {}
+	}
+	if hooks.OnClock == nil {
+		hooks.OnClock = func(time.Duration) {}
 	}
 	if settings.Auth.Token == "" {
 		settings.Auth.Token = credential.Secret(client.Token())
@@ -114,11 +120,13 @@ func (c *Client) get(ctx context.Context, op, path string, query url.Values) (re
 func (c *Client) getAs(ctx context.Context, client *api.Client, op, path string, query url.Values) (reply, error) {
 	var r reply
 	err := c.do(ctx, op, path, func(ctx context.Context) error {
+		sent := time.Now()
 		answer, err := client.Logical().ReadRawWithDataWithContext(ctx, path, query)
 		if answer == nil {
 			return err
 		}
 		defer func() { _ = answer.Body.Close() }()
+		c.compareClocks(sent, time.Now(), answer.Header)
 		r.status, r.header = answer.StatusCode, answer.Header
 		if err != nil && r.status != http.StatusNotFound {
 			return err
@@ -136,6 +144,17 @@ func (c *Client) getAs(ctx context.Context, client *api.Client, op, path string,
 		return errors.Join(err, errUnexpected)
 	})
 	return r, err
+}
+
+// compareClocks tells the hook what an answer's Date says of the two clocks. A date
+// has whole seconds; its half and that of the way there and back are the best guess.
+func (c *Client) compareClocks(sent, received time.Time, header http.Header) {
+	date, err := http.ParseTime(header.Get("Date"))
+	if err != nil {
+		return
+	}
+	answered := sent.Add(received.Sub(sent) / 2)
+	c.hooks.OnClock(answered.Sub(date.Add(time.Second / 2)))
 }
 
 var (

@@ -9,6 +9,10 @@
 //	<mount>/<prefix>/tokens/<tenant>/<name>        Token, PutToken
 //	<mount>/<prefix>/escrow-keys/<id>              EscrowKeys, CreateEscrowKey
 //
+// Policies are what each of those who work with the documents may do; the files of
+// deploy/vault are made of them, and Check holds the service's login to its own.
+// Package setup below sets Vault up with them, by ReadPath and WritePath.
+//
 // # What a caller may rely on
 //
 //   - Every write is sent once. Neither the client library nor the environment

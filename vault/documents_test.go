@@ -25,7 +25,7 @@ func fullGrant() credential.Grant {
 		Intent: &credential.Intent{
 			Attempt: "a1", Owner: "o1", BeganAt: fraction, NotBefore: fraction, Probe: true, Claim: true, Foreign: true, Earlier: []string{"a0", "a00"},
 		},
-		Seeds: []string{"h1", "h2"},
+		Seeds: []string{"h1", "h2"}, Former: []string{"f1"},
 	}
 }
 
@@ -101,6 +101,22 @@ func testGrantCheckAndSet(t *testing.T, b backend) {
 		}
 	}
 	expectGrant(t, client, "after the conflicts", grant, 2)
+}
+
+// From its first write on, nobody writes a grant without check-and-set, not even root.
+func testGrantGuarded(t *testing.T, b backend) {
+	client, settings := b.open(t)
+	root := b.raw(t, settings.Prefix)
+	path := "secret/data/" + settings.Prefix + "/grants/" + acme.String()
+	for version := range 2 {
+		if written, err := client.PutGrant(t.Context(), acme, fullGrant(), version); err != nil || written != version+1 {
+			t.Fatalf("written as version %d, %v, want %d", written, err, version+1)
+		}
+		_, err := root.client.Logical().WriteWithContext(t.Context(), path, map[string]any{"data": map[string]any{"state": "idle"}})
+		if err == nil || !strings.Contains(err.Error(), "check-and-set parameter required") {
+			t.Errorf("a write without check-and-set after version %d: %v, want it refused", version+1, err)
+		}
+	}
 }
 
 func testGrantDeleted(t *testing.T, b backend) {
@@ -179,7 +195,7 @@ func testGrantDocument(t *testing.T, b backend) {
 		grant credential.Grant
 		want  string
 	}{
-		{fullGrant(), `{"access_token":"at-1","expires_at":"2026-07-01T13:00:00Z","generation":12,` +
+		{fullGrant(), `{"access_token":"at-1","expires_at":"2026-07-01T13:00:00Z","former":["f1"],"generation":12,` +
 			`"intent":{"attempt":"a1","began_at":"2026-07-01T12:00:00.123456789Z","claim":true,"earlier":["a0","a00"],"foreign":true,"not_before":"2026-07-01T12:00:00.123456789Z","owner":"o1","probe":true},` +
 			`"issued_at":"2026-07-01T12:00:00Z","refresh_token":"rt-1","refresh_token_issued_at":"2026-07-01T12:00:00.123456789Z",` +
 			`"seeds":["h1","h2"],"state":"intent","token_type":"Bearer"}`},

@@ -22,7 +22,7 @@ type EscrowKey struct {
 // returned even with an error, so that one broken document does not keep the
 // others from opening what was sealed to them.
 func (c *Client) EscrowKeys(ctx context.Context) (map[string]EscrowKey, error) {
-	names, err := c.list(ctx, "escrow_keys.list", c.listPath(folderEscrowKeys))
+	names, err := c.EscrowKeyIDs(ctx)
 	keys := make(map[string]EscrowKey, len(names))
 	for _, name := range names {
 		key, there, problem := c.escrowKey(ctx, name)
@@ -34,6 +34,12 @@ func (c *Client) EscrowKeys(ctx context.Context) (map[string]EscrowKey, error) {
 		}
 	}
 	return keys, err
+}
+
+// EscrowKeyIDs returns the IDs of all escrow keys, deleted ones among them,
+// without reading any.
+func (c *Client) EscrowKeyIDs(ctx context.Context) ([]string, error) {
+	return c.list(ctx, "escrow_keys.list", c.listPath(folderEscrowKeys))
 }
 
 // escrowKey returns one key; there is false if it was deleted.

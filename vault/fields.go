@@ -44,10 +44,12 @@ func (f *fields) when(name string) time.Time {
 		return time.Time{}
 	}
 	t, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil {
+	t = t.UTC()
+	// In UTC a year may have become one that cannot be written.
+	if err != nil || t.Year() < 0 || t.Year() > 9999 {
 		f.fail(name, "a time in RFC 3339")
 	}
-	return t.UTC()
+	return t
 }
 
 // count returns a number that must be there.

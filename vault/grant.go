@@ -33,6 +33,10 @@ func (c *Client) Grant(ctx context.Context, id credential.ID) (credential.Grant,
 // nothing was written; after any other error the outcome is unknown. A grant that
 // could not be read back (no refresh token, an intent without its attempt) is
 // refused before anything is sent.
+//
+// Before a grant's first write (cas is 0) Vault is told to take writes of this
+// document with check-and-set alone, whoever sends them. A login that may not tell
+// it so is no error: Check warns of it.
 func (c *Client) PutGrant(ctx context.Context, id credential.ID, grant credential.Grant, cas int) (int, error) {
 	path, err := c.documentPath(folderGrants, id)
 	if err != nil {
@@ -41,7 +45,19 @@ func (c *Client) PutGrant(ctx context.Context, id credential.ID, grant credentia
 	if err := checkGrant(grant); err != nil {
 		return 0, fmt.Errorf("vault: %s: not written: %w", path, err)
 	}
+	if cas == 0 {
+		if err := c.requireCAS(ctx, id); err != nil && !isDenied(err) {
+			return 0, err
+		}
+	}
 	return c.put(ctx, "grant.write", path, encodeGrant(grant), &cas)
+}
+
+// requireCAS has Vault refuse writes of a grant that name no version. It can be
+// said of a document that is not there yet; for a folder there is no such setting.
+func (c *Client) requireCAS(ctx context.Context, id credential.ID) error {
+	_, err := c.write(ctx, "grant.require_cas", c.settings.at("metadata", folderGrants+"/"+id.String()), map[string]any{"cas_required": true})
+	return err
 }
 
 func encodeGrant(g credential.Grant) map[string]any {
@@ -53,6 +69,7 @@ func encodeGrant(g credential.Grant) map[string]any {
 	f.setTime("issued_at", g.IssuedAt)
 	f.setTime("expires_at", g.ExpiresAt)
 	f.setTexts("seeds", g.Seeds)
+	f.setTexts("former", g.Former)
 	if g.State == credential.GrantIntent {
 		f.data["intent"] = encodeIntent(*g.Intent)
 	}
@@ -81,6 +98,7 @@ func decodeGrant(data map[string]any) (credential.Grant, error) {
 		IssuedAt:             f.when("issued_at"),
 		ExpiresAt:            f.when("expires_at"),
 		Seeds:                f.texts("seeds"),
+		Former:               f.texts("former"),
 	}
 	// An intent that a person left behind when putting the state back to idle
 	// means nothing.

@@ -63,7 +63,7 @@ func (c *Client) read(ctx context.Context, op, path string) (document, error) {
 		return doc, nil
 	}
 	data, ok := r.Data["data"].(map[string]any)
-	if !ok || doc.version == 0 {
+	if !ok || doc.version <= 0 {
 		return doc, &Error{Op: op, Path: path, Status: r.status, Err: errors.New("the answer is not a KV version 2 document")}
 	}
 	doc.data = data

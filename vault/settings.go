@@ -115,8 +115,25 @@ func (s Settings) withDefaults() Settings {
 	return s
 }
 
+// Paths returns the settings with every empty one filled in, and an error if
+// mount, prefix or a login method's mount is not a path. It looks at nothing else.
+func (s Settings) Paths() (Settings, error) {
+	s = s.withDefaults()
+	return s, s.validatePaths()
+}
+
 // validate reports what is wrong with settings that have their defaults.
 func (s Settings) validate() error {
+	if err := s.validatePaths(); err != nil {
+		return err
+	}
+	if s.Timeout < 0 || s.Auth.Reread < 0 {
+		return fmt.Errorf("vault: timeout and auth.reread must not be negative")
+	}
+	return s.Auth.validate()
+}
+
+func (s Settings) validatePaths() error {
 	for _, p := range []struct{ what, path string }{
 		{"mount", s.Mount},
 		{"prefix", s.Prefix},
@@ -127,10 +144,7 @@ func (s Settings) validate() error {
 			return fmt.Errorf("vault: %s %q is not a path: use letters, digits, '_', '-', '.' and '/'", p.what, p.path)
 		}
 	}
-	if s.Timeout < 0 || s.Auth.Reread < 0 {
-		return fmt.Errorf("vault: timeout and auth.reread must not be negative")
-	}
-	return s.Auth.validate()
+	return nil
 }
 
 func (a Auth) validate() error {

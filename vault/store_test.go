@@ -44,6 +44,7 @@ var storeTests = map[string]func(*testing.T, backend){
 	"credential check-and-set":  testCredentialCheckAndSet,
 	"grant round trips":         testGrantRoundTrips,
 	"grant check-and-set":       testGrantCheckAndSet,
+	"grant is guarded":          testGrantGuarded,
 	"grant deleted":             testGrantDeleted,
 	"token round trips":         testTokenRoundTrips,
 	"token as others read it":   testTokenDocument,

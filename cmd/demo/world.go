@@ -142,7 +142,7 @@ func (w *world) startService(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("configure the service: %w", err)
 	}
-	if w.service, err = app.New(ctx, c, "demo", w.log); err != nil {
+	if w.service, err = app.New(ctx, c, app.Build{Version: "demo"}, w.log); err != nil {
 		return fmt.Errorf("start the service: %w", err)
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))

@@ -26,11 +26,14 @@ type admission struct {
 	budgets map[string]limits.Budget
 	metrics *metrics.Metrics
 	log     zerolog.Logger
+
+	mu   sync.Mutex
+	down map[string]string // the provider of each host that failed lately
 }
 
 func newAdmission(shared limiter, c config.Config, m *metrics.Metrics, log zerolog.Logger) *admission {
 	a := &admission{
-		limits: shared, spare: limits.NewMemory(), metrics: m, log: log, budgets: map[string]limits.Budget{},
+		limits: shared, spare: limits.NewMemory(), metrics: m, log: log, budgets: map[string]limits.Budget{}, down: map[string]string{},
 		breaker: limits.NewBreaker(limits.BreakerSettings{
 			Failures: c.Providers.Breaker.Failures, OpenFor: c.Providers.Breaker.OpenFor, OpenForMax: c.Providers.Breaker.OpenForMax,
 		}),
@@ -50,7 +53,7 @@ func newAdmission(shared limiter, c config.Config, m *metrics.Metrics, log zerol
 func (a *admission) Admit(ctx context.Context, ask renewal.Ask) renewal.Pass {
 	now := time.Now()
 	if ok, until := a.breaker.Allow(ask.Host, now); !ok {
-		a.metrics.Deferred(ask.Provider, "breaker")
+		a.metrics.BreakerOpen(ask.Provider)
 		return renewal.Pass{At: limits.ReleaseAt(until, now, ask.ExpiresAt), Slot: ask.Slot, Reason: "breaker"}
 	}
 	key, budget := ask.Provider, a.budgets[ask.Provider]
@@ -64,26 +67,43 @@ func (a *admission) Admit(ctx context.Context, ask renewal.Ask) renewal.Pass {
 	}
 	if !turn.OK {
 		a.breaker.Cancel(ask.Host)
-		a.metrics.Deferred(ask.Provider, "rate_limit")
+		a.metrics.RateLimited(ask.Provider, turn.SlotAt.Sub(now))
 		return renewal.Pass{At: turn.SlotAt, Slot: turn.SlotAt, Reason: "rate_limit"}
 	}
 	var once sync.Once
 	return renewal.Pass{OK: true, Done: func(health renewal.Health) {
 		once.Do(func() {
 			turn.Release(context.WithoutCancel(ctx))
-			a.tell(ask.Host, health)
+			a.tell(ask, health)
 		})
 	}}
 }
 
 // tell lets the breaker know what a call showed of its host.
-func (a *admission) tell(host string, health renewal.Health) {
+func (a *admission) tell(ask renewal.Ask, health renewal.Health) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	switch health {
 	case renewal.HostUp:
-		a.breaker.Success(host, time.Now())
+		a.breaker.Success(ask.Host, time.Now())
+		delete(a.down, ask.Host)
 	case renewal.HostDown:
-		a.breaker.Failure(host, time.Now())
+		a.breaker.Failure(ask.Host, time.Now())
+		a.down[ask.Host] = ask.Provider
 	default:
-		a.breaker.Cancel(host)
+		a.breaker.Cancel(ask.Host)
 	}
+}
+
+// open returns how many hosts of each provider are not called at the moment.
+func (a *admission) open() map[string]int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	hosts := map[string]int{}
+	for host, state := range a.breaker.States() {
+		if state != limits.Closed {
+			hosts[a.down[host]]++
+		}
+	}
+	return hosts
 }

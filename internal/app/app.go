@@ -34,7 +34,9 @@ type App struct {
 	redis     redis.UniversalClient // nil if the queue is in memory
 	escrow    *escrow.Escrow
 	egress    *egress.Client
+	admission *admission
 	scheduler *scheduler.Scheduler
+	vaultUp   atomic.Bool // the last request reached it
 	queueUp   atomic.Bool
 	once      bool // the tally is kept
 	tally     *tally
@@ -43,9 +45,9 @@ type App struct {
 // New logs in to Vault, checks that it may do there what it must, opens the
 // spool, and puts everything together. It waits a while for a Vault that is not
 // there yet; an error says what to do. Close the App when it is done with.
-func New(ctx context.Context, c config.Config, version string, log zerolog.Logger) (*App, error) {
+func New(ctx context.Context, c config.Config, build Build, log zerolog.Logger) (*App, error) {
 	registry := Methods(c.Providers)
-	a := &App{config: c, log: log, metrics: metrics.New(registry.Providers(), version), tally: &tally{}}
+	a := &App{config: c, log: log, metrics: newMetrics(c, registry, build), tally: &tally{}}
 	a.queueUp.Store(true)
 	var err error
 	if a.egress, err = Egress(c); err != nil {
@@ -54,32 +56,44 @@ func New(ctx context.Context, c config.Config, version string, log zerolog.Logge
 	if a.redis, err = Redis(c.Redis); err != nil {
 		return nil, err
 	}
-	if a.vault, err = openVault(ctx, VaultSettings(c), vaultHooks(a.metrics), log); err == nil {
-		err = a.checkVault(ctx)
+	if a.redis != nil {
+		a.redis.AddHook(redisWatch{a.metrics})
 	}
-	if err == nil {
+	if err = a.openVault(ctx); err == nil {
 		err = a.openEscrow(ctx)
 	}
 	if err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
+	a.admission = newAdmission(a.limiter(), c, a.metrics, log)
 	engine := renewal.New(renewal.Parts{
 		Methods: registry, Credentials: a.vault, Grants: a.vault, Tokens: a.vault, Escrow: a.escrow,
-		Provider: wayOut{a.egress}, Admission: newAdmission(a.limiter(), c, a.metrics, log),
+		Provider: wayOut{a.egress}, Admission: a.admission,
 		Observer: a.metrics, Log: log,
 	}, timing(c), protocolLimits(c))
 	if a.scheduler, err = a.newScheduler(engine); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
-	a.declareGauges()
+	a.watch()
 	return a, nil
 }
 
-// checkVault asks Vault whether the service may do its work, and warns of what is
-// merely unwise.
-func (a *App) checkVault(ctx context.Context) error {
-	problems := a.vault.Check(ctx)
-	if err := vault.CheckError(problems); err != nil {
+// openVault logs in to Vault, asks whether the service may do its work there, and
+// warns of what is merely unwise.
+func (a *App) openVault(ctx context.Context) error {
+	err := a.patiently(ctx, func(ctx context.Context) (err error) {
+		a.vault, err = vault.Open(ctx, VaultSettings(a.config), a.vaultHooks())
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("log in to Vault at %s: %w", a.config.Vault.Address, err)
+	}
+	var problems []vault.Problem
+	err = a.patiently(ctx, func(ctx context.Context) error {
+		problems = a.vault.Check(ctx)
+		return vault.CheckError(problems)
+	})
+	if err != nil {
 		return err
 	}
 	for _, p := range problems {
@@ -103,7 +117,7 @@ func (a *App) openEscrow(ctx context.Context) error {
 	if a.escrow, err = escrow.Open(settings); err != nil {
 		return err
 	}
-	return a.escrow.Ready(ctx)
+	return a.patiently(ctx, a.escrow.Ready)
 }
 
 func (a *App) limiter() limiter {
@@ -164,15 +178,6 @@ func protocolLimits(c config.Config) renewal.Limits {
 		TakeoverAfter: r.TakeoverAfter, TakeoverAfterDormant: r.TakeoverAfterDormant, CommitRetryMax: r.CommitRetryMax,
 		ConfirmRefusals: r.ConfirmRefusals, AskPersonEvery: askPersonEvery, StoreRetry: storeRetry,
 	}
-}
-
-func (a *App) declareGauges() {
-	a.metrics.GaugeFunc("escrow_waiting", "Sealed answers in this replica's spool that are not in Vault yet.",
-		func() float64 { return float64(len(a.escrow.Waiting())) })
-	a.metrics.GaugeFunc("workers_busy", "Tenants that this replica is working on.",
-		func() float64 { return float64(a.scheduler.Busy()) })
-	a.metrics.GaugeFunc("last_tick_timestamp_seconds", "When this replica's loop last showed that it lives.",
-		func() float64 { return float64(a.scheduler.LastTick().Unix()) })
 }
 
 // Run serves until ctx ends, then stops: what was sent is answered and sealed

@@ -126,7 +126,7 @@ func (s *stage) config(sets ...string) config.Config {
 // start runs the service until the test ends.
 func (s *stage) start(c config.Config, log zerolog.Logger) (address string) {
 	s.t.Helper()
-	a, err := app.New(s.t.Context(), c, "test", log)
+	a, err := app.New(s.t.Context(), c, app.Build{Version: "test"}, log)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -240,7 +240,7 @@ func TestOnce(t *testing.T) {
 	c := s.config()
 	once := func() app.Summary {
 		t.Helper()
-		a, err := app.New(t.Context(), c, "test", zerolog.Nop())
+		a, err := app.New(t.Context(), c, app.Build{Version: "test"}, zerolog.Nop())
 		if err != nil {
 			t.Fatal(err)
 		}

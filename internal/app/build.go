@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/rs/zerolog"
 
 	"refresher/internal/config"
 	"refresher/internal/egress"
@@ -123,19 +122,17 @@ const (
 	vaultAgain    = 2 * time.Second
 )
 
-// openVault logs in, waiting a while for a Vault that is not there yet. A refused
-// login is final at once: waiting does not mend it.
-func openVault(ctx context.Context, settings vault.Settings, hooks vault.Hooks, log zerolog.Logger) (*vault.Client, error) {
+// patiently repeats what Vault failed at, for as long as a Vault that is just being
+// started or unsealed may take. What waiting does not mend is final at once: a refused
+// login, a missing permission.
+func (a *App) patiently(ctx context.Context, try func(context.Context) error) error {
 	deadline := time.Now().Add(vaultPatience)
 	for {
-		client, err := vault.Open(ctx, settings, hooks)
-		if err == nil {
-			return client, nil
+		err := try(ctx)
+		if err == nil || !passing(err) || time.Now().After(deadline) || ctx.Err() != nil {
+			return err
 		}
-		if !passing(err) || time.Now().After(deadline) || ctx.Err() != nil {
-			return nil, fmt.Errorf("log in to Vault at %s: %w", settings.Address, err)
-		}
-		log.Warn().Err(err).Str("address", settings.Address).Msg("Vault cannot be reached yet; trying again")
+		a.log.Warn().Err(err).Str("address", a.config.Vault.Address).Msg("Vault cannot be used yet; trying again")
 		select {
 		case <-ctx.Done():
 		case <-time.After(vaultAgain):
@@ -146,7 +143,17 @@ func openVault(ctx context.Context, settings vault.Settings, hooks vault.Hooks, 
 // passing reports whether an error of Vault's may go away by itself.
 func passing(err error) bool {
 	switch vault.Reason(err) {
-	case "unreachable", "timeout", "sealed", "failed", "rate_limited":
+	case "failed", "rate_limited":
+		return true
+	default:
+		return away(err)
+	}
+}
+
+// away reports whether an error means that Vault cannot be reached or used.
+func away(err error) bool {
+	switch vault.Reason(err) {
+	case "unreachable", "timeout", "sealed":
 		return true
 	default:
 		return false

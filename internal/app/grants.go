@@ -13,7 +13,7 @@ import (
 // its end is in trouble, or paused.
 func warnOfGrants(log zerolog.Logger, entries []credential.Entry, now time.Time, warning, critical time.Duration) {
 	for _, entry := range entries {
-		level := grantLevel(entry.Memo.GrantExpiresAt, now, warning, critical)
+		level := grantLevel(entry.Memo, now, warning, critical)
 		if level == zerolog.NoLevel {
 			continue
 		}
@@ -24,11 +24,14 @@ func warnOfGrants(log zerolog.Logger, entries []credential.Entry, now time.Time,
 }
 
 // grantLevel says how loudly a grant's end is to be announced; zerolog.NoLevel
-// if not at all.
-func grantLevel(expiresAt, now time.Time, warning, critical time.Duration) zerolog.Level {
-	left := expiresAt.Sub(now)
+// if not at all. An active one comes up at its own time, late as that may be.
+func grantLevel(memo credential.Memo, now time.Time, warning, critical time.Duration) zerolog.Level {
+	left := memo.GrantExpiresAt.Sub(now)
+	if memo.Status == credential.StatusActive {
+		warning = critical
+	}
 	switch {
-	case expiresAt.IsZero() || left >= warning:
+	case memo.GrantExpiresAt.IsZero() || left >= warning:
 		return zerolog.NoLevel
 	case left >= critical:
 		return zerolog.WarnLevel

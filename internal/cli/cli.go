@@ -89,7 +89,7 @@ func (p *program) root() *cobra.Command {
 	flags.StringArrayVar(&p.sets, "set", nil, "set a key of the configuration, as `path=value`; may be repeated")
 	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml")
 	root.AddCommand(
-		p.runCommand(), p.onceCommand(), p.credentialsCommand(), p.doctorCommand(), p.configCommand(), p.versionCommand(),
+		p.runCommand(), p.onceCommand(), p.credentialsCommand(), p.doctorCommand(), p.vaultCommand(), p.configCommand(), p.versionCommand(),
 	)
 	root.SetHelpCommand(helpCommand(root))
 	return root

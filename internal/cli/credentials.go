@@ -68,12 +68,10 @@ func (p *program) prepare() (*session, config.Sources, error) {
 // connect logs in to Vault with the caller's token. Close the session afterwards,
 // whatever comes of it.
 func (s *session) connect(ctx context.Context, sources config.Sources) error {
-	if s.config.Vault.Address == "" {
-		return withHint(errors.New("it is not known where Vault is"), "set VAULT_ADDR, such as https://vault.example.com:8200")
+	settings, err := s.callersSettings(sources)
+	if err != nil {
+		return err
 	}
-	settings := app.VaultSettings(s.config)
-	settings.Auth = vault.Auth{Method: vault.MethodToken, Token: s.callersToken(sources)}
-	settings.UseTokenHelper = true
 	client, err := vault.Open(ctx, settings, vault.Hooks{})
 	if err != nil {
 		return explain(err, s.config)
@@ -84,6 +82,17 @@ func (s *session) connect(ctx context.Context, sources config.Sources) error {
 		return withHint(fmt.Errorf("%s/ is no KV version 2 store", s.config.Vault.Mount), "set REFRESHER_VAULT_MOUNT (vault.mount) to the right one")
 	}
 	return ctx.Err()
+}
+
+// callersSettings are those for a login with the caller's own token.
+func (s *session) callersSettings(sources config.Sources) (vault.Settings, error) {
+	if s.config.Vault.Address == "" {
+		return vault.Settings{}, withHint(errors.New("it is not known where Vault is"), "set VAULT_ADDR, such as https://vault.example.com:8200")
+	}
+	settings := app.VaultSettings(s.config)
+	settings.Auth = vault.Auth{Method: vault.MethodToken, Token: s.callersToken(sources)}
+	settings.UseTokenHelper = true
+	return settings, nil
 }
 
 // callersToken returns the token that the caller gave, never one that stands in

@@ -22,5 +22,5 @@
 // # Who acts
 //
 // "run", "once" and "doctor" log in to Vault as the service does. The commands
-// below "credentials" act with the caller's own token.
+// below "credentials" and "vault" act with the caller's own token.
 package cli

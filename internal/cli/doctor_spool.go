@@ -6,18 +6,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"refresher/internal/escrow"
 )
 
 // answerRoom is the space that one answer needs in the spool.
 const answerRoom = 1<<20 + 64<<10
-
-// disk is what a file system says of itself.
-type disk struct {
-	freeBytes, freeFiles uint64
-	// volatile says why what is on it does not outlive the process's machine or
-	// container; empty if nothing speaks against it.
-	volatile string
-}
 
 // examineSpool looks at the spool directory. It neither takes the lock nor makes
 // an identity: a service that starts at this moment must not find it taken.
@@ -86,7 +80,7 @@ func tryDisk(dir string) (err error) {
 }
 
 func (d *doctor) examineDisk(dir string) {
-	space, err := diskOf(dir)
+	space, err := escrow.DiskOf(dir)
 	if err != nil {
 		d.warning("spool", "", "the free space is not known: %s", err)
 		return
@@ -95,19 +89,19 @@ func (d *doctor) examineDisk(dir string) {
 }
 
 // judgeDisk wants room for one answer of each worker.
-func (d *doctor) judgeDisk(dir string, space disk) {
-	if space.volatile != "" {
-		d.warning("spool", "use a disk or a volume of its own (escrow.dir): an answer that was not committed yet would be lost", "%s is %s", dir, space.volatile)
+func (d *doctor) judgeDisk(dir string, space escrow.Disk) {
+	if space.Volatile != "" {
+		d.warning("spool", "use a disk or a volume of its own (escrow.dir): an answer that was not committed yet would be lost", "%s is %s", dir, space.Volatile)
 	}
 	workers := uint64(d.config.Scheduler.Workers)
-	free := fmt.Sprintf("%d MiB free", space.freeBytes>>20)
-	if space.freeFiles < workers {
-		free += fmt.Sprintf(", room for %d more files", space.freeFiles)
+	free := fmt.Sprintf("%d MiB free", space.FreeBytes>>20)
+	if space.FreeFiles < workers {
+		free += fmt.Sprintf(", room for %d more files", space.FreeFiles)
 	}
 	switch {
-	case space.freeBytes < answerRoom || space.freeFiles < 1:
+	case space.FreeBytes < answerRoom || space.FreeFiles < 1:
 		d.fail("spool", "make room: without it no refresh token is presented", "the disk is full (%s)", free)
-	case space.freeBytes < workers*answerRoom || space.freeFiles < workers:
+	case space.FreeBytes < workers*answerRoom || space.FreeFiles < workers:
 		d.warning("spool", "make room, or lower scheduler.workers", "%s: too little for %d answers at once", free, workers)
 	default:
 		d.ok("spool", "%s", free)

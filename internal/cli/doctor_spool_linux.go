@@ -12,25 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// diskOf asks about the file system that a directory is on.
-func diskOf(dir string) (disk, error) {
-	var s unix.Statfs_t
-	if err := unix.Statfs(dir, &s); err != nil {
-		return disk{}, err
-	}
-	d := disk{freeBytes: s.Bavail * uint64(s.Bsize), freeFiles: s.Ffree}
-	if s.Files == 0 {
-		d.freeFiles = 1 << 31 // a file system that does not count them, such as btrfs
-	}
-	switch s.Type {
-	case unix.TMPFS_MAGIC, unix.RAMFS_MAGIC:
-		d.volatile = "in memory (tmpfs)"
-	case unix.OVERLAYFS_SUPER_MAGIC:
-		d.volatile = "on a container's own layer (overlayfs)"
-	}
-	return d, nil
-}
-
 // mayWrite reports whether this user may make files in a directory.
 func mayWrite(dir string) bool { return unix.Access(dir, unix.W_OK|unix.X_OK) == nil }
 

@@ -18,6 +18,8 @@ import (
 
 	"refresher/internal/app"
 	"refresher/internal/config"
+	"refresher/internal/credential"
+	"refresher/internal/escrow"
 	"refresher/internal/redistest"
 	"refresher/internal/vaultsim"
 	"refresher/vault"
@@ -26,14 +28,9 @@ import (
 // policy makes a token that has the service's policy, less what is left out.
 func (w *world) policy(token string, ttl time.Duration, without string) string {
 	var rules []vaultsim.Rule
-	for line := range strings.Lines(vault.Settings{}.Policy()) {
-		parts := regexp.MustCompile(`"([^"]+)"`).FindAllStringSubmatch(line, -1)
-		rule := vaultsim.Rule{Path: parts[0][1]}
-		for _, p := range parts[1:] {
-			rule.Capabilities = append(rule.Capabilities, p[1])
-		}
+	for _, rule := range (vault.Settings{}).Policies(credential.ID{})[0].Rules {
 		if without == "" || !strings.Contains(rule.Path, without) {
-			rules = append(rules, rule)
+			rules = append(rules, vaultsim.Rule{Path: rule.Path, Capabilities: rule.Capabilities})
 		}
 	}
 	w.sim.AddToken(token, ttl, rules...)
@@ -338,15 +335,15 @@ func TestDoctorJudgesTheDisk(t *testing.T) {
 	const plenty = 1 << 40
 	for _, tc := range []struct {
 		name          string
-		space         disk
+		space         escrow.Disk
 		level, detail string
 	}{
-		{"plenty", disk{freeBytes: plenty, freeFiles: plenty}, levelOK, "MiB free"},
-		{"full", disk{freeBytes: 1 << 20, freeFiles: plenty}, levelFail, "the disk is full (1 MiB free)"},
-		{"no inodes", disk{freeBytes: plenty}, levelFail, "room for 0 more files"},
-		{"little", disk{freeBytes: 30 << 20, freeFiles: plenty}, levelWarn, "30 MiB free: too little for 32 answers at once"},
-		{"few inodes", disk{freeBytes: plenty, freeFiles: 3}, levelWarn, "room for 3 more files"},
-		{"memory", disk{freeBytes: plenty, freeFiles: plenty, volatile: "in memory (tmpfs)"}, levelWarn, "/spool is in memory (tmpfs)"},
+		{"plenty", escrow.Disk{FreeBytes: plenty, FreeFiles: plenty}, levelOK, "MiB free"},
+		{"full", escrow.Disk{FreeBytes: 1 << 20, FreeFiles: plenty}, levelFail, "the disk is full (1 MiB free)"},
+		{"no inodes", escrow.Disk{FreeBytes: plenty}, levelFail, "room for 0 more files"},
+		{"little", escrow.Disk{FreeBytes: 30 << 20, FreeFiles: plenty}, levelWarn, "30 MiB free: too little for 32 answers at once"},
+		{"few inodes", escrow.Disk{FreeBytes: plenty, FreeFiles: 3}, levelWarn, "room for 3 more files"},
+		{"memory", escrow.Disk{FreeBytes: plenty, FreeFiles: plenty, Volatile: "in memory (tmpfs)"}, levelWarn, "/spool is in memory (tmpfs)"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

@@ -82,7 +82,7 @@ func (p *program) serve(ctx context.Context, work func(context.Context, *app.App
 	for _, warning := range config.Warnings(c, sources) {
 		log.Warn().Str("key", warning.Path).Msg(warning.String())
 	}
-	a, err := app.New(ctx, c, p.build().Version, log)
+	a, err := app.New(ctx, c, app.Build{Version: p.build().Version, Commit: p.build().Commit}, log)
 	if err != nil {
 		return p.notStarted(ctx, err, c)
 	}

@@ -95,7 +95,9 @@ func TestShowGrants(t *testing.T) {
 	contains(t, out, "dead")
 	lacks(t, out, "dies")
 
-	w.raw(http.MethodPost, "secret/data/refresher/grants/acme/main", map[string]any{"data": map[string]any{"state": marker}})
+	w.raw(http.MethodPost, "secret/data/refresher/grants/acme/main", map[string]any{
+		"data": map[string]any{"state": marker}, "options": map[string]any{"cas": 1},
+	})
 	contains(t, w.must(ExitOK, "credentials", "show", "acme/main").out, "not shown", `field "generation"`)
 }
 

@@ -49,6 +49,11 @@ func TestUsageErrors(t *testing.T) {
 		{"pause nothing", []string{"credentials", "pause"}, "TENANT/NAME is missing"},
 		{"status", []string{"credentials", "list", "--status", "expred"}, `"expred" is no status; did you mean expired?`},
 		{"tenant", []string{"credentials", "list", "--tenant", "a b"}, `tenant "a b" is not valid`},
+		{"setup with a word", []string{"vault", "setup", "kubernetes"}, `takes no arguments, and there is "kubernetes"`},
+		{"setup with another login", []string{"vault", "setup", "--auth", "jwt"}, "flag --auth must be none, kubernetes or approle"},
+		{"setup for everybody", []string{"vault", "setup", "--auth=kubernetes", "--kubernetes-namespace=*"}, "name each"},
+		{"unknown policy", []string{"vault", "policy", "readr"}, "did you mean reader?"},
+		{"policy of no ID", []string{"vault", "policy", "reader", "--id", "acme"}, "want tenant/name"},
 		{"fields of nobody", []string{"credentials", "fields", "kybo"}, `"kybo" is not known; known are checkfront, bookeo`},
 		{"fields of no method", []string{"credentials", "fields", "kibo", "basic"}, "its methods are client_credentials"},
 		{"fields of three", []string{"credentials", "fields", "a", "b", "c"}, "one argument too many"},
@@ -71,6 +76,7 @@ func TestHelp(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{
 		"", "run", "once", "doctor", "version", "config", "config check", "config print", "config reference",
+		"vault", "vault setup", "vault policy", "vault escrow-key",
 		"credentials", "credentials list", "credentials show", "credentials fields", "credentials put", "credentials import",
 		"credentials delete", "credentials pause", "credentials resume", "credentials renew",
 	} {
@@ -91,7 +97,7 @@ func TestHelp(t *testing.T) {
 
 func TestGroupsShowTheirHelp(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{}, {"credentials"}, {"config"}} {
+	for _, args := range [][]string{{}, {"credentials"}, {"config"}, {"vault"}} {
 		r := (&world{t: t}).must(ExitOK, args...)
 		contains(t, r.out, "Available Commands:")
 	}

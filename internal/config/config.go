@@ -11,6 +11,7 @@ import (
 type Config struct {
 	Log       Log       `yaml:"log" doc:"What is logged, and how."`
 	HTTP      HTTP      `yaml:"http" doc:"The service's own HTTP server: health, metrics, status."`
+	Metrics   Metrics   `yaml:"metrics" doc:"What /metrics shows beside the ordinary; docs/metrics.md lists all."`
 	Vault     Vault     `yaml:"vault" doc:"HashiCorp Vault, where the credentials and tokens live."`
 	Redis     Redis     `yaml:"redis" doc:"Redis, which several replicas share their work through. Without url and addresses the queue is in memory, for one replica only."`
 	Escrow    Escrow    `yaml:"escrow" doc:"Sealed copies of rotations that are not in Vault yet."`
@@ -30,6 +31,12 @@ type Log struct {
 type HTTP struct {
 	Listen          string        `yaml:"listen" default:":8080" check:"host_port,filled" doc:"Address and port to listen on."`
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout" default:"10s" doc:"How long requests may take to end at a stop."`
+}
+
+// Metrics is what /metrics shows beside the ordinary.
+type Metrics struct {
+	PerCredential    bool `yaml:"per_credential" default:"false" doc:"Show each credential's status and expiry, with tenant and name as labels. Whoever may read the metrics then learns who the tenants are."`
+	PerCredentialMax int  `yaml:"per_credential_max" default:"1000" min:"1" max:"100000" doc:"Show at most so many credentials: those most in need."`
 }
 
 // Vault says where Vault is, where the documents are in it, and who we are.

@@ -36,7 +36,7 @@ type Renewal struct {
 	BackoffMin           time.Duration   `yaml:"backoff_min" default:"5s" doc:"Wait after the first failure, before jitter. It doubles with each."`
 	BackoffMax           time.Duration   `yaml:"backoff_max" default:"10m" doc:"Longest wait after a failure."`
 	ClockSkewAllowance   time.Duration   `yaml:"clock_skew_allowance" default:"60s" min:"0s" doc:"How far the clocks of replicas and providers may be apart."`
-	GrantWarning         time.Duration   `yaml:"grant_warning" default:"7d" doc:"A rotating grant with less than this left is a warning in the log, at each scan."`
+	GrantWarning         time.Duration   `yaml:"grant_warning" default:"7d" doc:"A rotating grant with less than this left that is not active is a warning in the log, at each scan."`
 	GrantCritical        time.Duration   `yaml:"grant_critical" default:"2d" doc:"A rotating grant with less than this left is an error in the log, at each scan."`
 	ConfirmRefusals      []time.Duration `yaml:"confirm_refusals" default:"1m,5m" check:",filled" doc:"Waits after which a refused static key is tried again; after a refusal at each it is dead."`
 	SpentRetention       time.Duration   `yaml:"spent_retention" default:"15d" doc:"How long hashes of presented refresh tokens are remembered; at least as long as a token lives."`

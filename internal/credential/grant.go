@@ -39,8 +39,12 @@ type Grant struct {
 	ExpiresAt time.Time
 	// Intent is the open intent while State is GrantIntent.
 	Intent *Intent
-	// Seeds are the hashes of the seeds adopted so far, oldest first.
+	// Seeds are the hashes of the seeds seen so far; the last one is that of the
+	// authorization that RefreshToken comes from.
 	Seeds []string
+	// Former are short hashes of the refresh tokens that the grant held before,
+	// the latest of them, oldest first. A copy of one is no new authorization.
+	Former []string
 }
 
 // Intent is a worker's word, written before the refresh token is presented.
@@ -66,12 +70,41 @@ type Intent struct {
 	Earlier []string
 }
 
+const (
+	// formerKept is more than are rotated while a refresh token lives: at the
+	// default pace, of 27 days.
+	formerKept = 256
+	// formerSize is enough of a hash to tell a thousand tokens apart.
+	formerSize = 16
+)
+
+// Replace puts another refresh token into the grant, and remembers the one that
+// was there. The same one again changes nothing.
+func (g *Grant) Replace(token Secret) {
+	if g.RefreshToken != "" && g.RefreshToken != token {
+		g.Former = append(slices.Clone(g.Former), g.RefreshToken.Hash()[:formerSize])
+		g.Former = g.Former[max(0, len(g.Former)-formerKept):]
+	}
+	g.RefreshToken = token
+}
+
+// Held reports whether a token is, or was, the grant's own.
+func (g Grant) Held(token Secret) bool {
+	return token == g.RefreshToken || slices.Contains(g.Former, token.Hash()[:formerSize])
+}
+
+// Remember takes a seed down as seen that is not adopted. The last seed stays the
+// last one.
+func (g *Grant) Remember(seed Secret) {
+	g.Seeds = slices.Insert(slices.Clone(g.Seeds), max(0, len(g.Seeds)-1), seed.Hash())
+}
+
 // Adopted reports whether a seed was adopted before, now or long ago.
 func (g Grant) Adopted(seed Secret) bool { return slices.Contains(g.Seeds, seed.Hash()) }
 
 // Clone returns a copy that shares nothing with g.
 func (g Grant) Clone() Grant {
-	g.Seeds = slices.Clone(g.Seeds)
+	g.Seeds, g.Former = slices.Clone(g.Seeds), slices.Clone(g.Former)
 	if g.Intent != nil {
 		intent := *g.Intent
 		intent.Earlier = slices.Clone(intent.Earlier)

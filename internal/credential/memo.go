@@ -16,6 +16,9 @@ type Memo struct {
 	// CredentialVersion is the version of the stored document that was last
 	// acted on; another one means that a person edited it.
 	CredentialVersion int `json:"v,omitempty"`
+	// CredentialStoredAt is when Vault stored that version: the numbers begin anew when a
+	// document's metadata is deleted, and go back when Vault is restored.
+	CredentialStoredAt time.Time `json:"t,omitzero"`
 	// ExpiresAt is the published token's expiry, zero if it has none.
 	ExpiresAt time.Time `json:"e,omitzero"`
 	// GrantExpiresAt is when a rotating grant's refresh token dies, zero if there is none.
@@ -29,10 +32,22 @@ type Memo struct {
 	Forced bool `json:"n,omitempty"`
 }
 
+// ForgetGrant forgets what is remembered of a rotating grant.
+func (m *Memo) ForgetGrant() { m.GrantExpiresAt, m.IntentSince = time.Time{}, time.Time{} }
+
 // Entry is one credential's place in the queue.
 type Entry struct {
 	ID ID
 	// Due is when the credential next needs attention.
 	Due  time.Time
 	Memo Memo
+}
+
+// Edited reports whether a stored document is another than the one that was last
+// acted on. One that was never acted on has its turn coming anyway.
+func (m Memo) Edited(c Credential) bool {
+	if m.CredentialVersion == 0 {
+		return false
+	}
+	return c.Version != m.CredentialVersion || !m.CredentialStoredAt.IsZero() && !m.CredentialStoredAt.Equal(c.StoredAt)
 }

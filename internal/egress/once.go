@@ -39,8 +39,9 @@ type OnceOptions struct {
 // with credential.CodeNotConnected, whose cause begins as those of Client.Do, or
 // with gate or deadline (ErrSendDeadline). An error of Gate's is wrapped so, unless
 // it is a *credential.Error, which is returned as it is.
-// From the first byte on nothing cancels it but Timeout: neither ctx, nor
-// Client.Close. If no answer came by then, the error is KindAmbiguous.
+// From the first byte on nothing cancels it but Timeout, and a tenth of that for a
+// last look at what has arrived: neither ctx, nor Client.Close. If no answer came by
+// then, the error is KindAmbiguous.
 //
 // A second Do sends nothing and fails with KindAmbiguous and CodeSecondCall,
 // since its caller cannot take it as proof that the request was not sent.
@@ -99,7 +100,7 @@ func (o *once) send(ctx context.Context, req *http.Request) (refreshers.Answer, 
 	if err := conn.SetDeadline(startedAt.Add(o.opts.Timeout)); err != nil {
 		return refreshers.Answer{}, notSent(unsentAt(ctx, stageConnect, err))
 	}
-	return exchange(conn, wire, req.Method, startedAt, o.client.maxBody)
+	return exchange(&lastLook{Conn: conn, takes: o.opts.Timeout / 10}, wire, req.Method, startedAt, o.client.maxBody)
 }
 
 // permit asks everyone who may still stop the request, SendBy last because the
@@ -190,6 +191,28 @@ func readHead(br *bufio.Reader, method string) (*http.Response, error) {
 			return resp, nil
 		}
 	}
+}
+
+// lastLook reads once more when its time is up. A process or machine that was
+// paused for longer wakes up to a deadline that has passed and an answer that lies in
+// the socket, and Go then looks at the deadline alone: the answer would be lost.
+type lastLook struct {
+	net.Conn
+	takes  time.Duration // for all that is still to be read
+	looked bool
+}
+
+// Read implements io.Reader.
+func (l *lastLook) Read(p []byte) (int, error) {
+	n, err := l.Conn.Read(p)
+	if n > 0 || l.looked || !isTimeout(err) {
+		return n, err
+	}
+	l.looked = true
+	if err := l.SetReadDeadline(time.Now().Add(l.takes)); err != nil {
+		return 0, err
+	}
+	return l.Conn.Read(p)
 }
 
 // headReader reads no more than left bytes from r, unless left is negative.

@@ -37,6 +37,9 @@ const (
 	spentInRedis  = "spent list in redis"
 )
 
+// Places are all that Degraded is told about, for those who declare metrics.
+func Places() []string { return []string{answerOnDisk, answerInRedis, spentInRedis} }
+
 // Escrow is this process's spool, its view of the copies in Redis, and the
 // spent list.
 type Escrow struct {
@@ -142,6 +145,11 @@ func (e *Escrow) Held(attempt string) bool { return e.spool.isHeld(attempt) }
 
 // Waiting returns the sealed answers in this spool that nobody works on.
 func (e *Escrow) Waiting() []Ref { return e.spool.waiting() }
+
+// Standing returns how many sealed answers are in this spool because they are not
+// in Vault yet, whether somebody works on them or not, and when the oldest of them
+// was sealed: the zero time if there is none.
+func (e *Escrow) Standing() (answers int, oldest time.Time) { return e.spool.standing() }
 
 // Read opens the sealed answer of one attempt, from this spool or else from
 // Redis. It returns nil and no error only if both were asked and have none.

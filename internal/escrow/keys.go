@@ -30,9 +30,9 @@ type KeyStore interface {
 	CreateKey(ctx context.Context, key Key) error
 }
 
-// firstKeyID is the ID of the key that the first process makes. It is the same
+// FirstKeyID is the ID of the key that the first process makes. It is the same
 // for all, so that of several starting at once one makes it and the others use it.
-const firstKeyID = "1"
+const FirstKeyID = "1"
 
 // publicFor is how long a public key is used before Vault is asked whether a
 // newer one is there.
@@ -98,7 +98,7 @@ func (k *keyring) newest(ctx context.Context) (sealingKey, error) {
 // create makes the first key. What was written is read back, since another
 // process may have been faster, or our own write may have succeeded unheard.
 func (k *keyring) create(ctx context.Context) ([]Key, error) {
-	key, err := NewKey(firstKeyID, time.Now())
+	key, err := NewKey(FirstKeyID, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -108,9 +108,9 @@ func (k *keyring) create(ctx context.Context) ([]Key, error) {
 	case len(keys) > 0:
 		return keys, nil
 	case errors.Is(createErr, credential.ErrConflict) && err == nil:
-		return nil, fmt.Errorf("key %s was deleted from Vault: undelete it, or delete its metadata too, and a new one is made", firstKeyID)
+		return nil, fmt.Errorf("key %s was deleted from Vault: undelete it, or delete its metadata too, and a new one is made", FirstKeyID)
 	default:
-		return nil, fmt.Errorf("key %s, made just now, is not there: %w", firstKeyID, errors.Join(createErr, err))
+		return nil, fmt.Errorf("key %s, made just now, is not there: %w", FirstKeyID, errors.Join(createErr, err))
 	}
 }
 

@@ -1,8 +1,10 @@
 package escrow
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -26,6 +27,8 @@ const (
 	markRotated = "rotated"
 	// markUnspent: presented, with proof that it was not spent.
 	markUnspent = "unspent"
+	// markUnknown stands for what a later version may have written.
+	markUnknown = "unknown"
 )
 
 // mayPresent decides whether a token with this mark may go out. A probe may
@@ -54,12 +57,22 @@ type spentLog struct {
 	lines int
 	// rewriteAt is how many lines are too many.
 	rewriteAt int
-	marks     map[string]spentMark
+	marks     map[spentKey]spentMark
+}
+
+// spentKey stands for a token's hash. A busy fleet has a million of them, so what is
+// kept of each in memory is small and holds on to nothing that was read.
+type spentKey [16]byte
+
+func keyOf(hash []byte) spentKey {
+	sum := sha256.Sum256(hash)
+	return spentKey(sum[:])
 }
 
 type spentMark struct {
-	mark string
+	mark string // one of the constants
 	unix int64
+	line int // the mark's line in the file; an earlier one for the same token counts no more
 }
 
 // rewriteSlack is how many lines more than twice the marks the file may hold.
@@ -73,56 +86,105 @@ func openSpentLog(dir string, keep time.Duration, now time.Time) (*spentLog, err
 	if err != nil {
 		return nil, fmt.Errorf("open the spent list: %w", err)
 	}
-	l := &spentLog{path: path, keep: keep, file: file, marks: map[string]spentMark{}}
-	data, err := io.ReadAll(file)
+	l := &spentLog{path: path, keep: keep, file: file, marks: map[spentKey]spentMark{}}
+	err = l.read(file)
 	if err == nil {
 		err = syncDir(dir)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("read the spent list: %w", err), file.Close())
 	}
-	l.parse(data)
 	l.forget(now)
 	return l, nil
 }
 
-// parse fills the marks from the whole lines. The rest of one was written before
-// its token went out, so nothing is lost with it.
-func (l *spentLog) parse(data []byte) {
-	whole := data[:bytes.LastIndexByte(data, '\n')+1]
-	for line := range bytes.Lines(whole) {
+// read fills the marks from the whole lines.
+func (l *spentLog) read(r io.Reader) error {
+	return eachLine(r, func(line []byte) error {
 		l.lines++
-		fields := strings.Fields(string(line))
-		if len(fields) != 3 {
-			continue
+		l.size += int64(len(line))
+		if key, m, ok := parseSpent(line); ok {
+			m.line = l.lines
+			l.marks[key] = m
 		}
-		if unix, err := strconv.ParseInt(fields[0], 10, 64); err == nil {
-			l.marks[fields[2]] = spentMark{mark: fields[1], unix: unix}
+		return nil
+	})
+}
+
+// eachLine calls do for every whole line. The rest of one was written before its
+// token went out, so nothing is lost with it.
+func eachLine(r io.Reader, do func(line []byte) error) error {
+	lines := bufio.NewReader(r)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = do(line)
+		}
+		if err != nil {
+			return err
 		}
 	}
-	l.size = int64(len(whole))
+}
+
+// parseSpent reads a line; ok is false if a spent list has no such line.
+func parseSpent(line []byte) (key spentKey, m spentMark, ok bool) {
+	fields := bytes.Fields(line)
+	if len(fields) != 3 {
+		return spentKey{}, spentMark{}, false
+	}
+	unix, err := strconv.ParseInt(string(fields[0]), 10, 64)
+	if err != nil {
+		return spentKey{}, spentMark{}, false
+	}
+	m = spentMark{mark: markUnknown, unix: unix}
+	for _, known := range []string{markSent, markRotated, markUnspent} {
+		if string(fields[1]) == known {
+			m.mark = known
+		}
+	}
+	return keyOf(fields[2]), m, true
 }
 
 // forget drops the marks that are older than keep.
 func (l *spentLog) forget(now time.Time) {
 	oldest := now.Add(-l.keep).Unix()
-	maps.DeleteFunc(l.marks, func(_ string, m spentMark) bool { return m.unix < oldest })
+	maps.DeleteFunc(l.marks, func(_ spentKey, m spentMark) bool { return m.unix < oldest })
 	l.rewriteAt = 2*len(l.marks) + rewriteSlack
 }
 
-// rewrite replaces the file by one that has one line a mark.
+// rewrite replaces the file by one that has the line of each mark, and no other.
 func (l *spentLog) rewrite() error {
-	var lines bytes.Buffer
-	for hash, m := range l.marks {
-		fmt.Fprintf(&lines, spentLine, m.unix, m.mark, hash)
-	}
-	file, err := replace(l.path, lines.Bytes())
+	var kept []spentKey
+	size, read := int64(0), 0
+	file, err := replace(l.path, func(w io.Writer) error {
+		out := bufio.NewWriter(w)
+		err := eachLine(io.NewSectionReader(l.file, 0, l.size), func(line []byte) error {
+			read++
+			key, _, ok := parseSpent(line)
+			if !ok || l.marks[key].line != read {
+				return nil
+			}
+			kept = append(kept, key)
+			size += int64(len(line))
+			_, err := out.Write(line)
+			return err
+		})
+		return errors.Join(err, out.Flush())
+	})
 	if file == nil {
 		l.rewriteAt = l.lines + rewriteSlack // not at once again
 		return err
 	}
 	closeErr := l.file.Close()
-	l.file, l.size, l.lines = file, int64(lines.Len()), len(l.marks)
+	l.file, l.size, l.lines = file, size, len(kept)
+	for i, key := range kept {
+		m := l.marks[key]
+		m.line = i + 1
+		l.marks[key] = m
+	}
 	return errors.Join(err, closeErr)
 }
 
@@ -131,14 +193,14 @@ const spentLine = "%d %s %s\n"
 func (l *spentLog) mark(hash string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.marks[hash].mark
+	return l.marks[keyOf([]byte(hash))].mark
 }
 
 // present checks and marks in one step, durably.
 func (l *spentLog) present(hash string, probe bool, now time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !mayPresent(l.marks[hash].mark, probe) {
+	if !mayPresent(l.marks[keyOf([]byte(hash))].mark, probe) {
 		return ErrSpent
 	}
 	return l.append(hash, markSent, now)
@@ -147,7 +209,7 @@ func (l *spentLog) present(hash string, probe bool, now time.Time) error {
 func (l *spentLog) set(hash, mark string, now time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.marks[hash].mark == mark {
+	if l.marks[keyOf([]byte(hash))].mark == mark {
 		return nil
 	}
 	return l.append(hash, mark, now)
@@ -170,7 +232,7 @@ func (l *spentLog) append(hash, mark string, now time.Time) error {
 	}
 	l.size += int64(len(line))
 	l.lines++
-	l.marks[hash] = spentMark{mark: mark, unix: now.Unix()}
+	l.marks[keyOf([]byte(hash))] = spentMark{mark: mark, unix: now.Unix(), line: l.lines}
 	return nil
 }
 

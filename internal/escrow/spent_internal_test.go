@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -118,19 +117,15 @@ func openList(t *testing.T, dir string, now time.Time) *spentLog {
 	return list
 }
 
-// known returns the marks by hash.
-func (l *spentLog) known() map[string]string {
-	marks := map[string]string{}
-	for hash, m := range l.marks {
-		marks[hash] = m.mark
-	}
-	return marks
-}
-
 func sameMarks(t *testing.T, list *spentLog, want map[string]string) {
 	t.Helper()
-	if got := list.known(); !maps.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
+	for hash, mark := range want {
+		if got := list.mark(hash); got != mark {
+			t.Errorf("%s is marked as %q, want %q", hash, got, mark)
+		}
+	}
+	if n := len(list.marks); n != len(want) {
+		t.Errorf("%d marks, want %d", n, len(want))
 	}
 }
 

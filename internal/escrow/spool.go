@@ -1,17 +1,21 @@
 package escrow
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // roomSize is the space kept for one answer: the largest body that is read from
@@ -34,7 +38,13 @@ type spool struct {
 
 	mu     sync.Mutex
 	held   map[string]bool // attempts whose answer this process is waiting for, or working on
-	sealed map[string]Ref  // whole answers on disk
+	sealed map[string]kept // whole answers on disk, by attempt
+}
+
+// kept is a whole answer on disk.
+type kept struct {
+	ref Ref
+	at  time.Time
 }
 
 // openSpool locks the directory, reads or makes its identity, sweeps rooms that
@@ -56,7 +66,7 @@ func openSpool(dir string) (*spool, error) {
 		}
 		return nil, fmt.Errorf("lock the spool directory (escrow.dir) %s, which must be on a disk that can: %w", dir, err)
 	}
-	s := &spool{dir: dir, lock: lock, held: map[string]bool{}, sealed: map[string]Ref{}}
+	s := &spool{dir: dir, lock: lock, held: map[string]bool{}, sealed: map[string]kept{}}
 	if s.owner, err = s.identity(); err == nil {
 		err = s.load()
 	}
@@ -108,7 +118,7 @@ func (s *spool) load() error {
 			s.torn = append(s.torn, attempt)
 			err = s.moveAside(attempt)
 		default:
-			s.sealed[attempt] = e.ref()
+			s.sealed[attempt] = kept{e.ref(), e.SealedAt}
 		}
 		if err != nil {
 			return fmt.Errorf("sweep the spool: %w", err)
@@ -158,7 +168,7 @@ func (s *spool) keep(f *os.File, ref Ref, sealed []byte) error {
 		return fmt.Errorf("write the answer to the spool: %w", err)
 	}
 	s.mu.Lock()
-	s.sealed[ref.Attempt] = ref
+	s.sealed[ref.Attempt] = kept{ref, time.Now()}
 	s.mu.Unlock()
 	return nil
 }
@@ -253,17 +263,36 @@ func (s *spool) isHeld(attempt string) bool {
 	return s.held[attempt]
 }
 
-// waiting returns the answers on disk that nobody in this process works on.
+// waiting returns the answers on disk that nobody in this process works on, the
+// oldest first.
 func (s *spool) waiting() []Ref {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var refs []Ref
-	for attempt, ref := range s.sealed {
+	var idle []kept
+	for attempt, answer := range s.sealed {
 		if !s.held[attempt] {
-			refs = append(refs, ref)
+			idle = append(idle, answer)
 		}
 	}
+	slices.SortFunc(idle, func(a, b kept) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.ref.Attempt, b.ref.Attempt)) })
+	refs := make([]Ref, len(idle))
+	for i, answer := range idle {
+		refs[i] = answer.ref
+	}
 	return refs
+}
+
+// standing returns how many answers are on disk, worked on or not, and when the
+// oldest was sealed.
+func (s *spool) standing() (answers int, oldest time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, answer := range s.sealed {
+		if oldest.IsZero() || answer.at.Before(oldest) {
+			oldest = answer.at
+		}
+	}
+	return len(s.sealed), oldest
 }
 
 func (s *spool) path(attempt string) string { return filepath.Join(s.dir, "answers", attempt) }
@@ -277,21 +306,24 @@ func (s *spool) close() error {
 // writeDurably replaces a file so that after a crash there is either the old one
 // or the new one.
 func writeDurably(path string, data []byte) error {
-	f, err := replace(path, data)
+	f, err := replace(path, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
 	if f != nil {
 		err = errors.Join(err, f.Close())
 	}
 	return err
 }
 
-// replace is writeDurably that leaves the new file open for writing. Once it has
+// replace is writeDurably that leaves the new file open for reading and writing. Once it has
 // taken the old one's place it is returned, even with an error.
-func replace(path string, data []byte) (*os.File, error) {
-	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+func replace(path string, write func(io.Writer) error) (*os.File, error) {
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	_, err = f.Write(data)
+	err = write(f)
 	if err == nil {
 		err = f.Sync()
 	}

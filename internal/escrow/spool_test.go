@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"refresher/internal/credential"
 	"refresher/internal/escrow"
@@ -375,4 +376,39 @@ func TestPermissions(t *testing.T) {
 	equalAll(t, "files", seen, []string{
 		".", "answers", "answers/attempt1", "answers/attempt3", "aside", "aside/attempt2", "lock", "owner", "spent",
 	})
+}
+
+// TestStanding: an answer counts from its sealing until it is cleared, whoever works on it.
+func TestStanding(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	standing := func(what string, want int) {
+		t.Helper()
+		n, oldest := r.Standing()
+		equal(t, what, n, want)
+		equal(t, what+", with an age", !oldest.IsZero() && time.Since(oldest) < time.Minute, want > 0)
+	}
+	standing("at first", 0)
+	slot, err := r.Room(t.Context(), ref(1))
+	must(t, err)
+	standing("with room made", 0)
+	must(t, slot.Seal(t.Context(), []byte("answer")))
+	standing("sealed, and worked on", 1)
+	slot.Release()
+	standing("sealed", 1)
+	r.reopen(t)
+	standing("after a restart", 1)
+	must(t, r.Delete(t.Context(), ref(1)))
+	standing("cleared", 0)
+}
+
+func TestDiskOf(t *testing.T) {
+	t.Parallel()
+	disk, err := escrow.DiskOf(t.TempDir())
+	must(t, err)
+	if disk.FreeBytes == 0 || disk.SizeBytes < disk.FreeBytes || disk.FreeFiles == 0 {
+		t.Errorf("%+v", disk)
+	}
+	_, err = escrow.DiskOf(filepath.Join(t.TempDir(), "missing"))
+	equal(t, "not there", errors.Is(err, fs.ErrNotExist), true)
 }

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -9,81 +10,196 @@ import (
 	"refresher/internal/credential"
 )
 
-// fleet exports what the scanner knows of all credentials. Only the replica that
-// scanned last has anything to say, so that replicas do not double it; the times
-// that are left are worked out anew at each collection.
-type fleet struct {
-	mu        sync.Mutex
-	entries   []credential.Entry
-	providers func(string) string
+const (
+	// fleetFresh is how old what is known of the fleet may be when it is asked for.
+	fleetFresh = 5 * time.Second
+	// fleetPatience is how long the answer waits for newer knowledge.
+	fleetPatience = 3 * time.Second
+)
 
-	credentials, grants, queue, intents, oldestIntent *prometheus.Desc
+// Fleet is what is known of all credentials.
+type Fleet struct {
+	Entries []credential.Entry
+	// Partial means that some entries, or some of what is known of them, may be
+	// missing: then what was known before stands beside it.
+	Partial bool
 }
 
-func newFleet() *fleet {
-	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
+// fleet exports what is known of all credentials. Only the replica that scanned
+// last has anything to say. It looks again when it is asked for, so that it costs
+// nothing while nobody asks and is never older than a scrape.
+type fleet struct {
+	providers map[string]bool
+	label     func(string) string
+	max       int // credentials that are exported one by one
+
+	collecting sync.Mutex
+	mu         sync.Mutex
+	mine       bool // this replica scanned last
+	read       func(context.Context) (Fleet, error)
+	entries    []credential.Entry
+	at         time.Time
+
+	credentials, grants, queue, oldestDue, intents, oldestIntent *prometheus.Desc
+	status, expiry, grantExpiry, unshown                         *prometheus.Desc
+}
+
+func (m *Metrics) declareFleet(perCredential int) *fleet {
+	m.section = "The fleet"
+	f := &fleet{
+		providers: m.providers, label: m.provider, max: perCredential,
+		credentials:  m.desc("credentials", "Credentials by provider and status; a token past its expiry counts as expired, whatever was published.", "provider", "status"),
+		grants:       m.desc("grants", "Rotating grants by the time that their refresh token has left: none, or at most so much. Each is in one class. An active one is rotated at its own time.", "left", "status"),
+		queue:        m.desc("queue_entries", "Entries in the queue by when they are due: now, within the hour, later.", "due"),
+		oldestDue:    m.desc("queue_oldest_due_seconds", "For how long the entry that is most overdue has waited for a worker; 0 if none has."),
+		intents:      m.desc("open_intents", "Rotating grants whose last answer is not known."),
+		oldestIntent: m.desc("open_intent_oldest_seconds", "Age of the oldest open intent; 0 if there is none."),
+		status:       m.desc("credential_status", "Always 1; the labels say what a credential's status is. Opt-in: metrics.per_credential.", "tenant", "credential", "provider", "status"),
+		expiry:       m.desc("credential_expiry_timestamp_seconds", "When a credential's published token expires. Opt-in: metrics.per_credential.", "tenant", "credential", "provider"),
+		grantExpiry:  m.desc("credential_grant_expiry_timestamp_seconds", "When a rotating grant's refresh token expires. Opt-in: metrics.per_credential.", "tenant", "credential", "provider"),
+		unshown:      m.desc("credentials_not_shown", "Credentials beyond metrics.per_credential_max, which are not exported one by one: those least in need."),
 	}
-	return &fleet{
-		credentials:  desc("credentials", "Credentials by provider and published status, from the scanner.", "provider", "status"),
-		grants:       desc("grants", "Rotating grants by the time that their refresh token has left, from the scanner; each is in one class.", "left"),
-		queue:        desc("queue_entries", "Entries in the queue by when they are due, from the scanner: now, within the hour, later.", "due"),
-		intents:      desc("open_intents", "Rotating grants whose last answer is not known, from the scanner."),
-		oldestIntent: desc("open_intent_oldest_seconds", "Age of the oldest open intent, from the scanner; 0 if there is none."),
-	}
+	m.registry.MustRegister(f)
+	return f
 }
 
 // Describe implements prometheus.Collector.
 func (f *fleet) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{f.credentials, f.grants, f.queue, f.intents, f.oldestIntent} {
+	for _, d := range []*prometheus.Desc{
+		f.credentials, f.grants, f.queue, f.oldestDue, f.intents, f.oldestIntent, f.status, f.expiry, f.grantExpiry, f.unshown,
+	} {
 		ch <- d
 	}
 }
 
 // Collect implements prometheus.Collector.
 func (f *fleet) Collect(ch chan<- prometheus.Metric) {
-	f.mu.Lock()
-	entries, label := f.entries, f.providers
-	f.mu.Unlock()
-	if label == nil {
+	entries, mine := f.current()
+	if !mine {
 		return
 	}
-	now := time.Now()
-	type key struct{ provider, status string }
-	credentials, grants, queue := map[key]int{}, map[string]int{}, map[string]int{"now": 0, "hour": 0, "later": 0}
-	for _, class := range leftClasses {
-		grants[class.name] = 0
-	}
-	intents, oldest := 0, time.Duration(0)
-	for _, e := range entries {
-		status := e.Memo.Status
-		if status == "" {
-			status = credential.StatusPending
-		}
-		credentials[key{label(e.Memo.Provider), string(status)}]++
-		queue[dueClass(e.Due.Sub(now))]++
-		if !e.Memo.GrantExpiresAt.IsZero() {
-			grants[leftClass(e.Memo.GrantExpiresAt.Sub(now))]++
-		}
-		if !e.Memo.IntentSince.IsZero() {
-			intents++
-			oldest = max(oldest, now.Sub(e.Memo.IntentSince))
-		}
-	}
-	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
-	}
-	for k, n := range credentials {
+	gauge, now := gauges(ch), time.Now()
+	c := f.count(entries, now)
+	for k, n := range c.credentials {
 		gauge(f.credentials, float64(n), k.provider, k.status)
 	}
-	for class, n := range grants {
-		gauge(f.grants, float64(n), class)
+	for k, n := range c.grants {
+		gauge(f.grants, float64(n), k.left, k.status)
 	}
-	for class, n := range queue {
+	for class, n := range c.queue {
 		gauge(f.queue, float64(n), class)
 	}
-	gauge(f.intents, float64(intents))
-	gauge(f.oldestIntent, oldest.Seconds())
+	gauge(f.oldestDue, c.oldestDue.Seconds())
+	gauge(f.intents, float64(c.intents))
+	gauge(f.oldestIntent, c.oldestIntent.Seconds())
+	if f.max > 0 {
+		f.eachCredential(gauge, entries, now)
+	}
+}
+
+// current returns the fleet, newly read if what is known is old, and whether it
+// is this replica's to export.
+func (f *fleet) current() ([]credential.Entry, bool) {
+	f.collecting.Lock()
+	defer f.collecting.Unlock()
+	f.mu.Lock()
+	entries, mine, read, old := f.entries, f.mine, f.read, time.Since(f.at) > fleetFresh
+	f.mu.Unlock()
+	if !mine || !old || read == nil {
+		return entries, mine
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), fleetPatience)
+	defer cancel()
+	known, err := read(ctx)
+	if err != nil {
+		return entries, mine // what was known last is better than nothing
+	}
+	if known.Partial {
+		known.Entries = overlay(entries, known.Entries)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.mine {
+		f.entries, f.at = known.Entries, time.Now()
+	}
+	return f.entries, f.mine
+}
+
+// overlay returns the old entries with what is newly known of them.
+func overlay(old, fresh []credential.Entry) []credential.Entry {
+	byID := make(map[credential.ID]credential.Entry, len(old))
+	for _, e := range old {
+		byID[e.ID] = e
+	}
+	for _, e := range fresh {
+		if before, ok := byID[e.ID]; ok && e.Memo.CredentialVersion == 0 {
+			// Not visited since: of its grant only the old entry tells.
+			e.Memo.GrantExpiresAt, e.Memo.IntentSince = before.Memo.GrantExpiresAt, before.Memo.IntentSince
+		}
+		byID[e.ID] = e
+	}
+	all := make([]credential.Entry, 0, len(byID))
+	for _, e := range byID {
+		all = append(all, e)
+	}
+	return all
+}
+
+type (
+	providerStatus struct{ provider, status string }
+	leftStatus     struct{ left, status string }
+)
+
+// counts is what the fleet comes to.
+type counts struct {
+	credentials             map[providerStatus]int
+	grants                  map[leftStatus]int
+	queue                   map[string]int
+	intents                 int
+	oldestDue, oldestIntent time.Duration
+}
+
+func (f *fleet) count(entries []credential.Entry, now time.Time) counts {
+	c := counts{
+		credentials: map[providerStatus]int{}, grants: map[leftStatus]int{}, queue: map[string]int{"now": 0, "hour": 0, "later": 0},
+	}
+	// What there is none of is 0, and not absent: an alert ends at once then.
+	for _, status := range credential.Statuses() {
+		for provider := range f.providers {
+			c.credentials[providerStatus{provider, string(status)}] = 0
+		}
+		for _, class := range leftClasses {
+			c.grants[leftStatus{class.name, string(status)}] = 0
+		}
+	}
+	for _, e := range entries {
+		status := statusOf(e.Memo, now)
+		c.credentials[providerStatus{f.label(e.Memo.Provider), status}]++
+		c.queue[dueClass(e.Due.Sub(now))]++
+		c.oldestDue = max(c.oldestDue, ageOf(e.Due, now))
+		if !e.Memo.GrantExpiresAt.IsZero() {
+			c.grants[leftStatus{leftClass(e.Memo.GrantExpiresAt.Sub(now)), status}]++
+		}
+		if !e.Memo.IntentSince.IsZero() {
+			c.intents++
+			c.oldestIntent = max(c.oldestIntent, ageOf(e.Memo.IntentSince, now))
+		}
+	}
+	return c
+}
+
+// statusOf returns a credential's status as it is now: between two visits a token
+// can expire without anybody publishing that.
+func statusOf(memo credential.Memo, now time.Time) string {
+	switch memo.Status {
+	case "":
+		return string(credential.StatusPending)
+	case credential.StatusActive, credential.StatusRetrying:
+		if !memo.ExpiresAt.IsZero() && !memo.ExpiresAt.After(now) {
+			return string(credential.StatusExpired)
+		}
+	}
+	return string(memo.Status)
 }
 
 var leftClasses = []struct {
@@ -127,7 +243,8 @@ type Scan struct {
 	Err              error
 }
 
-// Scanned notes the result of a scan by this replica.
+// Scanned notes the result of a scan by this replica. After a good one this
+// replica exports the fleet.
 func (m *Metrics) Scanned(s Scan) {
 	m.scans.WithLabelValues(okOrError(s.Err)).Inc()
 	m.scanSeconds.Set(s.Took.Seconds())
@@ -139,12 +256,24 @@ func (m *Metrics) Scanned(s Scan) {
 	m.invalidNames.Set(float64(s.Invalid))
 	m.fleet.mu.Lock()
 	defer m.fleet.mu.Unlock()
-	m.fleet.entries, m.fleet.providers = s.Entries, m.provider
+	m.fleet.mine, m.fleet.entries, m.fleet.at = true, s.Entries, time.Now()
 }
 
-// Retired ends the export of the fleet: another replica has scanned since.
+// FleetFrom says where the fleet is read between two scans; a read must end with
+// its context.
+func (m *Metrics) FleetFrom(read func(context.Context) (Fleet, error)) {
+	m.fleet.mu.Lock()
+	defer m.fleet.mu.Unlock()
+	m.fleet.read = read
+}
+
+// Retired ends the export of what this replica's scans found: another has scanned since.
 func (m *Metrics) Retired() {
 	m.fleet.mu.Lock()
 	defer m.fleet.mu.Unlock()
-	m.fleet.entries, m.fleet.providers = nil, nil
+	if m.fleet.mine {
+		m.invalidNames.Set(0)
+		m.missing.Set(0)
+	}
+	m.fleet.mine, m.fleet.entries = false, nil
 }

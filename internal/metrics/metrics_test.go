@@ -1,13 +1,16 @@
 package metrics_test
 
 import (
+	"context"
 	"flag"
+	"fmt"
 	"io"
 	"net/http/httptest"
 	"os"
-	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"refresher/internal/credential"
@@ -28,7 +31,9 @@ func page(t *testing.T, m *metrics.Metrics) string {
 }
 
 func filled() *metrics.Metrics {
-	m := metrics.New([]string{"kibo", "checkfront"}, "v1")
+	m := metrics.New(metrics.Settings{
+		Version: "v1", Providers: []string{"kibo", "checkfront"}, Rotating: []string{"checkfront"}, Events: []string{"answer_lost", "probe"}, PerCredential: 2,
+	})
 	now := time.Now()
 	m.Renewal("kibo", "client_credentials", "renewed", "", time.Second, time.Second)
 	m.Renewal("stored-provider", "stored-auth", "failed", "unknown_provider", time.Second, -time.Second)
@@ -37,38 +42,56 @@ func filled() *metrics.Metrics {
 	m.Tick(0, io.EOF)
 	m.LeaseHeld()
 	m.LeaseLost()
-	m.Deferred("kibo", "breaker")
+	m.BreakerOpen("kibo")
+	m.RateLimited("kibo", time.Second)
 	m.Degraded("sealed copy in redis")
 	m.VaultRequest("grant.write", "ok", time.Second)
-	m.VaultLogin(now)
-	m.GaugeFunc("workers_busy", "Busy.", func() float64 { return 2 })
-	m.Scanned(metrics.Scan{Took: time.Second, Invalid: 1, Entries: []credential.Entry{
-		{Due: now.Add(-time.Second), Memo: credential.Memo{Provider: "kibo", Status: credential.StatusActive}},
-		{Due: now.Add(time.Minute), Memo: credential.Memo{Provider: "stored-other"}},
-		{Due: now.Add(24 * time.Hour), Memo: credential.Memo{
-			Provider: "checkfront", Status: credential.StatusRetrying, GrantExpiresAt: now.Add(36 * time.Hour), IntentSince: now.Add(-time.Minute),
-		}},
-	}})
+	m.VaultLogin(now, nil)
+	m.VaultLogin(time.Time{}, io.EOF)
+	m.RedisCommand("evalsha", time.Millisecond, nil)
+	m.RedisCommand("set", time.Millisecond, io.EOF)
+	m.ClockSkew("vault", -1500*time.Millisecond)
+	m.Watch(metrics.Replica{
+		Answers: func() (int, time.Time) { return 1, now.Add(-time.Hour) },
+		Disk:    func() (free, size uint64) { return 1 << 20, 1 << 30 },
+		Workers: 32, Busy: func() int { return 2 }, LastTick: func() time.Time { return now },
+		FromMemory: func() bool { return false }, VaultUp: func() bool { return true }, RedisUp: func() bool { return false },
+		Breakers: func() map[string]int { return map[string]int{"kibo": 3} }, ConfigHash: 1 << 20,
+	})
+	m.Scanned(metrics.Scan{Took: time.Second, Invalid: 1, Entries: fleet(now)})
 	return m
+}
+
+func fleet(now time.Time) []credential.Entry {
+	return []credential.Entry{
+		{
+			ID: credential.ID{Tenant: "acme", Name: "main"}, Due: now.Add(-time.Minute),
+			Memo: credential.Memo{Provider: "kibo", Status: credential.StatusActive, ExpiresAt: now.Add(time.Hour)},
+		},
+		{
+			ID: credential.ID{Tenant: "brig", Name: "main"}, Due: now.Add(time.Minute),
+			Memo: credential.Memo{Provider: "stored-other"},
+		},
+		{
+			ID: credential.ID{Tenant: "cove", Name: "main"}, Due: now.Add(24 * time.Hour),
+			Memo: credential.Memo{
+				Provider: "checkfront", Status: credential.StatusRetrying, ExpiresAt: now.Add(-time.Second),
+				GrantExpiresAt: now.Add(36 * time.Hour), IntentSince: now.Add(-time.Minute),
+			},
+		},
+	}
 }
 
 // TestNames holds the names and labels that alerts and dashboards rest on.
 func TestNames(t *testing.T) {
 	t.Parallel()
-	var names []string
-	for line := range strings.SplitSeq(page(t, filled()), "\n") {
-		if strings.HasPrefix(line, "# HELP refresher_") {
-			names = append(names, strings.TrimPrefix(line, "# HELP "))
-		}
+	var got strings.Builder
+	for _, info := range metrics.Reference() {
+		fmt.Fprintln(&got, info.Name, info.Kind, strings.Join(info.Labels, ","))
 	}
-	slices.Sort(names)
-	got := strings.Join(names, "\n") + "\n"
 	const golden = "testdata/names.golden"
 	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
+		if err := os.WriteFile(golden, []byte(got.String()), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -76,8 +99,29 @@ func TestNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got != string(want) {
-		t.Errorf("the metrics have changed (go test -update writes them); got:\n%s", got)
+	if got.String() != string(want) {
+		t.Errorf("the metrics have changed (go test -update writes them); got:\n%s", got.String())
+	}
+}
+
+// TestReferenceIsWhatIsServed compares the list with a page on which every metric
+// has a value.
+func TestReferenceIsWhatIsServed(t *testing.T) {
+	t.Parallel()
+	served := map[string]string{}
+	for line := range strings.SplitSeq(page(t, filled()), "\n") {
+		if words := strings.Fields(line); strings.HasPrefix(line, "# TYPE refresher_") {
+			served[words[2]] = words[3]
+		}
+	}
+	for _, info := range metrics.Reference() {
+		if served[info.Name] != info.Kind {
+			t.Errorf("%s is listed as a %s and served as a %q", info.Name, info.Kind, served[info.Name])
+		}
+		delete(served, info.Name)
+	}
+	if len(served) > 0 {
+		t.Errorf("served and not listed: %v", served)
 	}
 }
 
@@ -88,11 +132,24 @@ func TestValues(t *testing.T) {
 	for _, line := range []string{
 		`refresher_renewals_total{auth="client_credentials",provider="kibo",reason="",result="renewed"} 1`,
 		`refresher_renewals_total{auth="",provider="unknown",reason="unknown_provider",result="failed"} 1`,
+		`refresher_protocol_events_total{event="probe",provider="checkfront"} 1`,
+		`refresher_protocol_events_total{event="answer_lost",provider="checkfront"} 0`,
+		`refresher_ticks_total{result="error"} 1`, `refresher_invalid_names 1`,
+		`refresher_admissions_deferred_total{provider="kibo",reason="rate_limit"} 1`, `refresher_rate_limit_wait_seconds_sum{provider="kibo"} 1`,
+		`refresher_vault_logins_total{result="error"} 1`, `refresher_redis_commands_total{command="set",result="error"} 1`,
+		`refresher_clock_skew_seconds{peer="vault"} -1.5`,
 		`refresher_credentials{provider="kibo",status="active"} 1`,
 		`refresher_credentials{provider="unknown",status="pending"} 1`,
+		`refresher_credentials{provider="checkfront",status="expired"} 1`,
 		`refresher_queue_entries{due="now"} 1`, `refresher_queue_entries{due="hour"} 1`, `refresher_queue_entries{due="later"} 1`,
-		`refresher_grants{left="2d"} 1`, `refresher_grants{left="1h"} 0`, `refresher_open_intents 1`,
-		`refresher_ticks_total{result="error"} 1`, `refresher_invalid_names 1`, `refresher_build_info{version="v1"} 1`,
+		`refresher_grants{left="2d",status="expired"} 1`, `refresher_grants{left="1h",status="active"} 0`, `refresher_credentials{provider="kibo",status="needs_authorization"} 0`, `refresher_open_intents 1`,
+		`refresher_escrow_waiting 1`, `refresher_escrow_disk_free_bytes 1.048576e+06`, `refresher_workers 32`, `refresher_workers_busy 2`,
+		`refresher_vault_up 1`, `refresher_redis_up 0`, `refresher_working_from_memory 0`, `refresher_config_hash 512`,
+		`refresher_breakers_open{provider="kibo"} 3`, `refresher_breakers_open{provider="checkfront"} 0`,
+		// Of three credentials the two most in need are shown.
+		`refresher_credential_status{credential="main",provider="checkfront",status="expired",tenant="cove"} 1`,
+		`refresher_credential_status{credential="main",provider="unknown",status="pending",tenant="brig"} 1`,
+		`refresher_credentials_not_shown 1`,
 	} {
 		if !strings.Contains(got, line+"\n") {
 			t.Errorf("missing: %s", line)
@@ -101,8 +158,73 @@ func TestValues(t *testing.T) {
 	if strings.Contains(got, "stored-") {
 		t.Error("what was stored became a label")
 	}
+	for name, atLeast := range map[string]float64{
+		"refresher_queue_oldest_due_seconds": 60, "refresher_open_intent_oldest_seconds": 60, "refresher_escrow_oldest_seconds": 3600,
+	} {
+		if value := valueOf(t, got, name); value < atLeast || value > atLeast+60 {
+			t.Errorf("%s is %v, not a little over %v", name, value, atLeast)
+		}
+	}
 	m.Retired()
 	if after := page(t, m); strings.Contains(after, "refresher_credentials{") {
 		t.Error("a replica that another took over from goes on exporting the fleet")
 	}
+}
+
+// valueOf returns the value of a metric without labels.
+func valueOf(t *testing.T, page, name string) float64 {
+	t.Helper()
+	for line := range strings.SplitSeq(page, "\n") {
+		if rest, ok := strings.CutPrefix(line, name+" "); ok {
+			value, err := strconv.ParseFloat(rest, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return value
+		}
+	}
+	t.Errorf("%s is missing", name)
+	return 0
+}
+
+// TestFleetIsReadWhenAskedFor looks at what a scrape shows between two scans.
+func TestFleetIsReadWhenAskedFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := filled()
+		var reads int
+		now := time.Now()
+		known := metrics.Fleet{Entries: fleet(now)[:1]}
+		var failure error
+		m.FleetFrom(func(context.Context) (metrics.Fleet, error) {
+			reads++
+			return known, failure
+		})
+		expect := func(what, line string, times int) {
+			t.Helper()
+			if got := page(t, m); !strings.Contains(got, line+"\n") || reads != times {
+				t.Errorf("%s: %d reads, want %d, and on the page: %s\n%s", what, reads, times, line, got)
+			}
+		}
+		expect("just after a scan", `refresher_credentials{provider="unknown",status="pending"} 1`, 0)
+		time.Sleep(time.Minute)
+		expect("a minute later", `refresher_credentials_not_shown 0`, 1)
+		expect("at once again", `refresher_credentials_not_shown 0`, 1)
+
+		time.Sleep(time.Minute)
+		failure = io.EOF
+		expect("the queue cannot be read", `refresher_credentials{provider="kibo",status="active"} 1`, 2)
+
+		failure = nil
+		known = metrics.Fleet{Partial: true, Entries: []credential.Entry{{
+			ID: credential.ID{Tenant: "dune", Name: "main"}, Due: now.Add(time.Hour), Memo: credential.Memo{Provider: "kibo", Status: credential.StatusActive},
+		}}}
+		expect("from memory, what was known stands beside it", `refresher_credentials{provider="kibo",status="active"} 2`, 3)
+
+		m.Retired()
+		time.Sleep(time.Minute)
+		if got := page(t, m); strings.Contains(got, "refresher_credentials{") || reads != 3 {
+			t.Errorf("retired, and still it reads (%d) or exports", reads)
+		}
+	})
 }

@@ -54,5 +54,10 @@ func decode(text string) credential.Memo {
 	if json.Unmarshal([]byte(text), &m) != nil {
 		return credential.Memo{}
 	}
+	// Go reads times that it does not write, such as those a day off UTC. An entry
+	// with such a memo could not be put back.
+	if _, err := encode(m); err != nil {
+		return credential.Memo{}
+	}
 	return m
 }

@@ -173,10 +173,11 @@ func TestMemoThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	client := redistest.Start(t).Client(t)
 	for i, text := range []string{"", "}{", "null", "5", `"text"`, `{"f":"many"}`, `[1]`} {
-		q := probe{index: queue.NewRedis(client, newPrefix(), 1), t: t}
+		prefix := newPrefix()
+		q := probe{index: queue.NewRedis(client, prefix, 1), t: t}
 		x := id("a", "x")
 		q.add(1, entry("a", "x", base))
-		key := fmt.Sprintf("t%d:{q0}:memo", prefixes.Load())
+		key := prefix + ":{q0}:memo"
 		q.check(client.HSet(t.Context(), key, x.String(), text).Err())
 		if got := q.claimOne(base, x); got.Memo != (credential.Memo{}) {
 			t.Fatalf("case %d: memo %+v", i, got.Memo)

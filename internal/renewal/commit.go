@@ -31,7 +31,7 @@ func (e *Engine) keep(ctx context.Context, t *turn, ref escrow.Ref, result refre
 		return e.storeFailed(t.visit, err)
 	}
 	t.memo.Failures, t.memo.Refusals = 0, 0
-	e.noteGrant(t)
+	noteGrant(&t.memo, t.grant, t.method)
 	t.entry.Memo.Forced = false // it is done, whatever becomes of the publication
 	published := e.publishGrant(ctx, t)
 	if err := e.Escrow.Delete(ctx, ref); err != nil {
@@ -60,7 +60,8 @@ func (t *turn) rotated(result refreshers.Result, startedAt time.Time) credential
 	next := t.grant.Clone()
 	next.State, next.Intent = credential.GrantIdle, nil
 	if result.RefreshToken != "" {
-		next.RefreshToken, next.RefreshTokenIssuedAt = result.RefreshToken, startedAt.UTC()
+		next.Replace(result.RefreshToken)
+		next.RefreshTokenIssuedAt = startedAt.UTC()
 	}
 	next.Generation = max(next.Generation, t.token.Generation) + 1
 	next.AccessToken, next.TokenType = result.AccessToken, result.TokenType

@@ -29,6 +29,9 @@
 // break in between leaves a trace that the next worker goes on from: the open
 // intent in Vault, and the sealed answer in the spool or in Redis.
 //
+// The tests search a model of all this (package model) for every way in which
+// processes, Vault, Redis and people can come in between.
+//
 // Decisions are pure functions over what was read (schedule.go, decide.go);
 // the rest carries them out.
 package renewal

@@ -220,6 +220,9 @@ func (e *Engine) Renew(ctx context.Context, entry credential.Entry) Outcome {
 		return e.failed(ctx, v, err)
 	case v.method.Upkeep == refreshers.Rotating:
 		return e.rotate(ctx, v)
+	}
+	v.memo.ForgetGrant()
+	switch {
 	case v.cred.Paused:
 		return e.paused(ctx, v)
 	default:
@@ -230,17 +233,18 @@ func (e *Engine) Renew(ctx context.Context, entry credential.Entry) Outcome {
 func (e *Engine) newVisit(entry credential.Entry) *visit {
 	v := &visit{entry: entry, memo: entry.Memo, now: time.Now()}
 	v.log = e.Log.With().Str("tenant", entry.ID.Tenant).Str("credential", entry.ID.Name).Logger()
-	v.memo.Forced, v.memo.IntentSince, v.memo.SlotAt = false, time.Time{}, time.Time{}
+	v.memo.Forced, v.memo.SlotAt = false, time.Time{}
 	return v
 }
 
 // meet takes in the credential as it is stored now. An edit clears whatever the
 // old one had collected.
 func (v *visit) meet(cred credential.Credential) {
-	if known := v.memo.CredentialVersion; known != 0 && cred.Version != known {
-		v.edited, v.memo = true, credential.Memo{}
+	if v.memo.Edited(cred) {
+		grant := v.memo // until it is read
+		v.edited, v.memo = true, credential.Memo{GrantExpiresAt: grant.GrantExpiresAt, IntentSince: grant.IntentSince}
 	}
-	v.cred, v.memo.CredentialVersion = cred, cred.Version
+	v.cred, v.memo.CredentialVersion, v.memo.CredentialStoredAt = cred, cred.Version, cred.StoredAt
 }
 
 // pausedRecheck is how often a paused credential is looked at; a person who

@@ -19,12 +19,13 @@ const sealLimit = 15 * time.Second
 // exchange is the Doer of one presentation. It puts the spent list in front of
 // the first byte, and the seal between the answer and whoever parses it.
 type exchange struct {
-	engine *Engine
-	doer   refreshers.Doer
-	ref    escrow.Ref
-	slot   *escrow.Slot
-	probe  bool
-	log    zerolog.Logger
+	engine   *Engine
+	provider string
+	doer     refreshers.Doer
+	ref      escrow.Ref
+	slot     *escrow.Slot
+	probe    bool
+	log      zerolog.Logger
 
 	// marked: the spent list was told that the token goes out.
 	marked    bool
@@ -49,7 +50,7 @@ func (x *exchange) Do(ctx context.Context, req *http.Request) (refreshers.Answer
 	sealing, cancel := context.WithTimeout(context.WithoutCancel(ctx), sealLimit)
 	defer cancel()
 	if err := x.slot.Seal(sealing, encodeAnswer(answer)); err != nil {
-		x.engine.Observer.Event(EventNotSealed, "")
+		x.engine.Observer.Event(EventNotSealed, x.provider)
 		x.log.Error().Err(err).Msg("the provider's answer could be kept nowhere but in memory; it is being committed from there")
 	} else {
 		x.sealed = true

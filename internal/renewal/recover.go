@@ -85,8 +85,8 @@ func (e *Engine) bringHome(ctx context.Context, t *turn, ref escrow.Ref, result 
 		}
 		return Outcome{Result: ResultUnchanged, Due: e.rotationDue(t), Memo: t.memo}, true
 	case !absent && t.grant.RefreshToken.Hash() != ref.Presented:
-		if used, err := e.Escrow.Spent(ctx, result.RefreshToken.Hash()); err == nil && used {
-			// Another replica committed it from Redis, and has rotated since.
+		if t.grant.Held(result.RefreshToken) {
+			// It was committed, here or by another replica from Redis, and rotated since.
 			if err := e.Escrow.Delete(ctx, ref); err != nil {
 				t.log.Warn().Err(err).Msg("an answer that was committed long ago stays in the spool for now")
 			}
@@ -168,10 +168,10 @@ func (e *Engine) lost(ctx context.Context, t *turn, probe bool, cause error) Out
 	if outcome, changed := e.changedMeanwhile(ctx, t); changed {
 		return outcome
 	}
-	if !probe && t.grant.ExpiresAt.After(time.Now()) {
+	if e.early(t).After(t.grant.Intent.BeganAt) && !errors.Is(cause, escrow.ErrSpent) {
 		return e.probeAfterExpiry(ctx, t, cause)
 	}
-	if probe && len(t.grant.Intent.Earlier) > 0 && t.grant.Intent.NotBefore.IsZero() && !errors.Is(cause, escrow.ErrSpent) {
+	if probe && t.unanswered() && !errors.Is(cause, escrow.ErrSpent) {
 		// Counted before the write: rather twice than never.
 		e.Observer.Event(EventAnswerLost, t.cred.Provider)
 		t.log.Error().Msg("an answer was lost: the provider had rotated the token, and nobody received its successor")
@@ -227,7 +227,7 @@ func (e *Engine) newSeed(ctx context.Context, doc credential.Grant, id credentia
 // still good: Checkfront's document speaks of refreshing after it has expired.
 func (e *Engine) probeAfterExpiry(ctx context.Context, t *turn, cause error) Outcome {
 	next := t.grant.Clone()
-	next.Intent.NotBefore = t.grant.ExpiresAt
+	next.Intent.NotBefore = e.early(t)
 	if err := e.putGrant(ctx, t, next); err != nil {
 		return e.storeFailed(t.visit, fmt.Errorf("put off the probe of a refused token: %w", err))
 	}
@@ -242,8 +242,8 @@ func (e *Engine) probeAfterExpiry(ctx context.Context, t *turn, cause error) Out
 // has been published.
 func (e *Engine) publishDead(ctx context.Context, t *turn) Outcome {
 	err := e.publish(ctx, t.visit, func(current credential.Token) (credential.Token, bool) {
-		if current.Generation > t.grant.Generation {
-			return current, false
+		if current.Generation > t.grant.Generation && !current.Expired(time.Now()) {
+			return current, false // it goes on serving while it can
 		}
 		next := current
 		t.describe(&next)
@@ -253,7 +253,7 @@ func (e *Engine) publishDead(ctx context.Context, t *turn) Outcome {
 	if err != nil {
 		return e.storeFailed(t.visit, err)
 	}
-	return Outcome{Result: ResultUnchanged, Due: time.Now().Add(pausedRecheck), Memo: t.memo}
+	return Outcome{Result: ResultUnchanged, Due: t.notPastExpiry(time.Now().Add(pausedRecheck)), Memo: t.memo}
 }
 
 func askForAuthorization(t *turn) string {
@@ -267,4 +267,25 @@ func alreadySpent(t *turn, kind credential.Kind) error {
 		Kind: kind, Provider: t.cred.Provider, Code: "already_spent",
 		Err: fmt.Errorf("%w: Vault was restored from a backup, or one grant is stored under two names", escrow.ErrSpent),
 	}
+}
+
+// unanswered reports whether a presentation before this one may have been answered
+// and nobody heard of it. Of the earlier ones, the one that a probe was put off for
+// was refused.
+func (t *turn) unanswered() bool {
+	refused := 0
+	if !t.grant.Intent.NotBefore.IsZero() {
+		refused = 1
+	}
+	return len(t.grant.Intent.Earlier) > refused
+}
+
+// early returns until when a refusal may only mean that the access token still lives:
+// its life is counted from before the call that brought it, and the provider's own
+// count may have begun as late as that call's end.
+func (e *Engine) early(t *turn) time.Time {
+	if t.grant.ExpiresAt.IsZero() {
+		return time.Time{}
+	}
+	return t.grant.ExpiresAt.Add(e.limits.RotationTimeout)
 }

@@ -395,3 +395,26 @@ func TestCommitOutlastsAnOutage(t *testing.T) {
 	want(t, "failures", failures, 8)
 	w.serves(acme)
 }
+
+// TestAnswerCommittedByAnother: the copy in Redis was committed, and the grant rotated
+// on, while its owner was away with the answer in its spool. That is nothing for a
+// person, even if Redis has lost its memory since.
+func TestAnswerCommittedByAnother(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.checkfrontApp(acme)
+	dir := t.TempDir()
+	w.crash(dir, "before grant.write", 2)
+	other := w.replica(t.TempDir())
+	want(t, "by the other", other.Renew(t.Context(), entry(acme)).Result, renewal.ResultRecovered)
+	want(t, "and on", other.Renew(t.Context(), forced(acme)).Result, renewal.ResultRenewed)
+	clear(w.copies.marks)
+	living := w.grant(acme).RefreshToken
+	r := w.replica(dir)
+	want(t, "waiting", len(r.escrow.Waiting()), 1)
+	r.Drain(t.Context())
+	want(t, "waiting after the drain", len(r.escrow.Waiting()), 0)
+	want(t, "set aside", r.events.count(renewal.EventSetAside), 0)
+	want(t, "grant kept", w.grant(acme).RefreshToken == living, true)
+	w.serves(acme)
+}

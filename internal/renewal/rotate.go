@@ -34,7 +34,7 @@ func (e *Engine) rotate(ctx context.Context, v *visit) Outcome {
 		return e.storeFailed(v, err)
 	}
 	t := &turn{visit: v, grant: grant, version: version}
-	e.noteGrant(t)
+	noteGrant(&t.memo, t.grant, t.method)
 	if grant.Generation > v.token.Generation {
 		if err := e.publishGrant(ctx, t); err != nil { // a commit whose worker died before publishing
 			return e.storeFailed(v, err)
@@ -83,22 +83,22 @@ func (v *visit) seed() credential.Secret { return credential.Secret(v.cred.Field
 
 // staleSeed reports whether a seed that was never adopted is nevertheless no new
 // authorization: somebody copied the living token, or an older one of this
-// service's own. It must not take a living grant's place.
+// service's own. It must not take a living grant's place, nor be presented again.
 func (e *Engine) staleSeed(ctx context.Context, t *turn, seed credential.Secret) (bool, error) {
+	if t.grant.Held(seed) {
+		return true, nil // whatever the spent list has forgotten
+	}
 	if t.grant.RefreshToken == "" || t.grant.State == credential.GrantDead {
 		return false, nil
-	}
-	if seed == t.grant.RefreshToken {
-		return true, nil
 	}
 	return e.Escrow.Spent(ctx, seed.Hash())
 }
 
 // rememberSeed takes a stale seed down as seen, and changes nothing else.
 func (e *Engine) rememberSeed(ctx context.Context, t *turn, seed credential.Secret) error {
-	t.log.Warn().Msg("the stored refresh_token is one of Refresher's own, copied; the living grant is kept")
+	t.log.Warn().Msg("the stored refresh_token is an old one, or a copy of Refresher's own; nothing changes by it")
 	next := t.grant.Clone()
-	next.Seeds = append(next.Seeds, seed.Hash())
+	next.Remember(seed)
 	return e.putGrant(ctx, t, next)
 }
 
@@ -109,7 +109,7 @@ func (e *Engine) putGrant(ctx context.Context, t *turn, next credential.Grant) e
 		return err
 	}
 	t.grant, t.version = next, version
-	e.noteGrant(t)
+	noteGrant(&t.memo, t.grant, t.method)
 	return nil
 }
 
@@ -162,17 +162,6 @@ func (e *Engine) rotationDue(t *turn) time.Time {
 // dormant reports whether only the grant is kept alive.
 func (t *turn) dormant() bool { return t.cred.Field("keep") == "grant" }
 
-// noteGrant tells the queue what the scanner's gauges need.
-func (e *Engine) noteGrant(t *turn) {
-	t.memo.GrantExpiresAt = time.Time{}
-	if t.grant.State != credential.GrantDead && !t.grant.RefreshTokenIssuedAt.IsZero() {
-		t.memo.GrantExpiresAt = t.grant.RefreshTokenIssuedAt.Add(t.method.GrantLifetime)
-	}
-	if t.memo.IntentSince = (time.Time{}); t.grant.Intent != nil {
-		t.memo.IntentSince = t.grant.Intent.BeganAt
-	}
-}
-
 // adoptSeed starts the grant from a new authorization. It takes effect with the intent that follows, in
 // the same write, whatever state the old grant was in.
 func (e *Engine) adoptSeed(t *turn) {
@@ -180,9 +169,11 @@ func (e *Engine) adoptSeed(t *turn) {
 	if at, err := time.Parse(time.RFC3339, t.cred.Field("refresh_token_issued_at")); err == nil {
 		issuedAt = at
 	}
+	before := t.grant.Clone()
+	before.Replace(seed)
 	t.grant = credential.Grant{
 		State: credential.GrantIdle, RefreshToken: seed, RefreshTokenIssuedAt: issuedAt.UTC(),
-		Generation: max(t.grant.Generation, t.token.Generation), Seeds: append(t.grant.Clone().Seeds, seed.Hash()),
+		Generation: max(before.Generation, t.token.Generation), Seeds: append(before.Seeds, seed.Hash()), Former: before.Former,
 	}
 	t.adopting = true
 }
@@ -241,7 +232,7 @@ func (e *Engine) present(ctx context.Context, t *turn, probe bool) Outcome {
 	if probe {
 		e.Observer.Event(EventProbe, t.cred.Provider)
 	}
-	exchange := &exchange{engine: e, ref: ref, slot: slot, probe: probe, log: t.log}
+	exchange := &exchange{engine: e, provider: t.cred.Provider, ref: ref, slot: slot, probe: probe, log: t.log}
 	exchange.doer = e.Provider.Once(sendBy, e.limits.RotationTimeout, exchange.gate)
 	result, err := t.method.Refresher.Renew(ctx, t.call(ref.Attempt, exchange))
 	pass.Done(hostHealth(ctx, err))

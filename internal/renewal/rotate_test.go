@@ -323,7 +323,8 @@ func TestRefusedBeforeExpiryIsProbedAfterIt(t *testing.T) {
 	want(t, "kind", credential.KindOf(out.Err), credential.KindRejected)
 	g := w.grant(acme)
 	want(t, "state", g.State, credential.GrantIntent)
-	want(t, "probe not before", g.Intent.NotBefore, g.ExpiresAt)
+	// The provider may have counted the life from as late as the end of the call.
+	want(t, "probe not before", g.Intent.NotBefore, g.ExpiresAt.Add(limits().RotationTimeout))
 	want(t, "status", w.token(acme).Status, credential.StatusRetrying)
 	if out.Due.Before(g.ExpiresAt) {
 		t.Errorf("due %s, before the access token's expiry %s", out.Due, g.ExpiresAt)

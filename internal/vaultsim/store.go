@@ -18,8 +18,10 @@ type store struct {
 }
 
 type document struct {
-	created  time.Time
-	current  int
+	created time.Time
+	current int
+	// guarded means that a write must name the version that it replaces.
+	guarded  bool
 	versions map[int]*version
 }
 
@@ -37,7 +39,7 @@ func (s *store) route(op, path string, r *http.Request, body map[string]any) ans
 	case "data":
 		return s.data(op, name, r, body)
 	case "metadata":
-		return s.metadata(op, name)
+		return s.metadata(op, name, body)
 	case "delete", "undelete", "destroy":
 		return s.mark(area, op, name, body)
 	case "config":
@@ -54,7 +56,7 @@ func (s *store) data(op, name string, r *http.Request, body map[string]any) answ
 	case "update":
 		return s.write(name, body)
 	case "delete":
-		if d := s.documents[name]; d != nil && d.versions[d.current].deleted.IsZero() {
+		if d := s.documents[name]; d != nil && d.current > 0 && d.versions[d.current].deleted.IsZero() {
 			d.versions[d.current].deleted = time.Now()
 		}
 		return answer{status: http.StatusNoContent}
@@ -91,7 +93,11 @@ func (s *store) write(name string, body map[string]any) answer {
 		d = &document{created: time.Now(), versions: map[int]*version{}}
 	}
 	options, _ := body["options"].(map[string]any)
-	if cas, asked := options["cas"]; asked {
+	cas, asked := options["cas"]
+	if d.guarded && !asked {
+		return failed(http.StatusBadRequest, "check-and-set parameter required for this call")
+	}
+	if asked {
 		number, _ := cas.(json.Number)
 		n, err := number.Int64()
 		if err != nil {
@@ -108,8 +114,18 @@ func (s *store) write(name string, body map[string]any) answer {
 	return answer{status: http.StatusOK, data: d.versions[d.current].describe(d.current)}
 }
 
-func (s *store) metadata(op, name string) answer {
+func (s *store) metadata(op, name string, body map[string]any) answer {
 	switch op {
+	case "update":
+		d := s.documents[name]
+		if d == nil {
+			d = &document{created: time.Now(), versions: map[int]*version{}}
+			s.documents[name] = d
+		}
+		if guarded, said := body["cas_required"].(bool); said {
+			d.guarded = guarded
+		}
+		return answer{status: http.StatusNoContent}
 	case "list":
 		return s.list(name)
 	case "delete":
@@ -126,7 +142,7 @@ func (s *store) metadata(op, name string) answer {
 		}
 		return answer{status: http.StatusOK, data: map[string]any{
 			"versions": versions, "current_version": d.current, "created_time": stamp(d.created),
-			"max_versions": 0, "cas_required": false, "delete_version_after": "0s", "custom_metadata": nil,
+			"max_versions": 0, "cas_required": d.guarded, "delete_version_after": "0s", "custom_metadata": nil,
 		}}
 	}
 	return unsupported()

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -106,19 +107,25 @@ func (s *Server) start() {
 	log := &strings.Builder{}
 	process.Stderr = log
 	stdout, err := process.StdoutPipe()
-	if err == nil {
-		err = process.Start()
-	}
 	if err != nil {
 		s.tb.Fatalf("vaulttest: start %s: %v", binary, err)
 	}
-	s.process, s.exited = process, make(chan struct{})
-	ready := make(chan error, 1)
+	exited, started, ready := make(chan struct{}), make(chan error, 1), make(chan error, 1)
 	go func() {
-		defer close(s.exited)
+		defer close(exited)
+		// The kernel ends the server with the thread that started it.
+		runtime.LockOSThread()
+		err := process.Start()
+		if started <- err; err != nil {
+			return
+		}
 		ready <- s.readAnnouncement(stdout)
 		_ = process.Wait()
 	}()
+	if err := <-started; err != nil {
+		s.tb.Fatalf("vaulttest: start %s: %v", binary, err)
+	}
+	s.process, s.exited = process, exited
 	select {
 	case err = <-ready:
 	case <-time.After(startLimit):

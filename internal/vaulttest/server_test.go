@@ -3,6 +3,7 @@ package vaulttest
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -48,4 +49,22 @@ func TestRestartKeepsData(t *testing.T) {
 		t.Errorf("after a restart at %s (was %s): %v, %v", server.Address, address, secret, err)
 	}
 	server.Delete("secret/data/a")
+}
+
+// TestServerOutlivesTheThreadsOfTheTest: only the end of the thread that started the
+// server may end it, and no goroutine of a test's can make that happen.
+func TestServerOutlivesTheThreadsOfTheTest(t *testing.T) {
+	t.Parallel()
+	server := Start(t)
+	for range 50 {
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			runtime.LockOSThread() // the thread ends with the goroutine
+		}()
+		<-ended
+	}
+	if _, err := server.Client().Sys().Health(); err != nil {
+		t.Fatalf("the server is gone: %v", err)
+	}
 }

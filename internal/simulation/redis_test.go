@@ -1,0 +1,292 @@
+package simulation
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"refresher/internal/credential"
+	"refresher/internal/queue"
+	"refresher/scheduler"
+)
+
+// redis is what all processes share and nobody may rely on: the queue, the
+// leases, the copies of sealed answers and the spent list.
+type redis struct {
+	place
+	queue  *queue.Memory
+	leases map[string]held
+	copies map[string][]byte
+	marks  map[string]string
+	// flushes counts how often everything was lost.
+	flushes int
+}
+
+type held struct {
+	owner string
+	until time.Time
+}
+
+func newRedis(o odds) *redis {
+	r := &redis{place: place{name: "redis", timeout: redisTimeout, fail: o.redisFail, lost: o.redisLost}}
+	r.flush()
+	r.flushes = 0
+	return r
+}
+
+func (r *redis) flush() {
+	r.queue, r.leases = queue.NewMemory(), map[string]held{}
+	r.copies, r.marks = map[string][]byte{}, map[string]string{}
+	r.flushes++
+}
+
+// redisOf is Redis as one process reaches it.
+type redisOf struct{ *process }
+
+func (r redisOf) do(ctx context.Context, op, about string, work func(*redis)) error {
+	redis := r.world.redis
+	return r.effect(ctx, &redis.place, op, about, func() error {
+		work(redis)
+		return nil
+	})
+}
+
+// Put implements escrow.Copies.
+func (r redisOf) Put(ctx context.Context, attempt string, sealed []byte) error {
+	return r.do(ctx, "copy.put", r.world.book.name(attempt), func(redis *redis) {
+		redis.copies[attempt] = slices.Clone(sealed)
+	})
+}
+
+// Get implements escrow.Copies.
+func (r redisOf) Get(ctx context.Context, attempt string) (sealed []byte, err error) {
+	err = r.do(ctx, "copy.get", r.world.book.name(attempt), func(redis *redis) { sealed = redis.copies[attempt] })
+	if err != nil {
+		return nil, err
+	}
+	return sealed, nil
+}
+
+// Delete implements escrow.Copies.
+func (r redisOf) Delete(ctx context.Context, attempt string) error {
+	return r.do(ctx, "copy.delete", r.world.book.name(attempt), func(redis *redis) { delete(redis.copies, attempt) })
+}
+
+// Present implements escrow.Copies, as the script in Redis does.
+func (r redisOf) Present(ctx context.Context, hash string, probe bool) (ok bool, err error) {
+	err = r.do(ctx, "spent.present", r.world.book.name(hash), func(redis *redis) {
+		switch mark := redis.marks[hash]; {
+		case mark == "", mark == "unspent", mark == "sent" && probe:
+			redis.marks[hash], ok = "sent", true
+		}
+	})
+	return ok && err == nil, err
+}
+
+// Mark implements escrow.Copies.
+func (r redisOf) Mark(ctx context.Context, hash, mark string) error {
+	return r.do(ctx, "spent.mark", r.world.book.name(hash), func(redis *redis) { redis.marks[hash] = mark })
+}
+
+// Spent implements escrow.Copies.
+func (r redisOf) Spent(ctx context.Context, hash string) (spent bool, err error) {
+	err = r.do(ctx, "spent.read", r.world.book.name(hash), func(redis *redis) {
+		spent = redis.marks[hash] != "" && redis.marks[hash] != "unspent"
+	})
+	return spent && err == nil, err
+}
+
+// queueOf is the queue in Redis as one process reaches it.
+type queueOf struct{ redisOf }
+
+// Claim implements scheduler.Queue. What is due comes in the order of its names,
+// because its due time may hang on a random number of the scheduler's.
+func (q queueOf) Claim(ctx context.Context, now time.Time, limit int, visibility time.Duration) (c queue.Claim, err error) {
+	err = q.do(ctx, "queue.claim", "", func(redis *redis) {
+		c, _ = redis.queue.Claim(ctx, now, limit, visibility)
+		sortByName(c)
+	})
+	if err != nil {
+		return queue.Claim{}, err
+	}
+	return c, nil
+}
+
+// Schedule implements scheduler.Queue.
+func (q queueOf) Schedule(ctx context.Context, e credential.Entry, until time.Time) error {
+	return q.do(ctx, "queue.schedule", e.ID.String(), func(redis *redis) { _ = redis.queue.Schedule(ctx, unhurried(e), until) })
+}
+
+// unhurried has an entry come back after the longest wait that a random number can
+// make of a short one, so that the number does not matter.
+func unhurried(e credential.Entry) credential.Entry {
+	if soonest := time.Now().Add(longestShortWait); e.Due.Before(soonest) {
+		e.Due = soonest
+	}
+	return e
+}
+
+// Add implements scheduler.Index.
+func (q queueOf) Add(ctx context.Context, entries ...credential.Entry) (n int, err error) {
+	err = q.do(ctx, "queue.add", "", func(redis *redis) { n, _ = redis.queue.Add(ctx, entries...) })
+	return n, err
+}
+
+// Expedite implements scheduler.Index.
+func (q queueOf) Expedite(ctx context.Context, id credential.ID, now time.Time, forced bool) error {
+	return q.do(ctx, "queue.expedite", id.String(), func(redis *redis) { _ = redis.queue.Expedite(ctx, id, now, forced) })
+}
+
+// Remove implements scheduler.Index.
+func (q queueOf) Remove(ctx context.Context, ids ...credential.ID) error {
+	return q.do(ctx, "queue.remove", "", func(redis *redis) { _ = redis.queue.Remove(ctx, ids...) })
+}
+
+// Entries implements scheduler.Index.
+func (q queueOf) Entries(ctx context.Context) (all []credential.Entry, err error) {
+	err = q.do(ctx, "queue.entries", "", func(redis *redis) { all, _ = redis.queue.Entries(ctx) })
+	return all, err
+}
+
+// MarkBuilt implements scheduler.Index.
+func (q queueOf) MarkBuilt(ctx context.Context, by string) error {
+	return q.do(ctx, "queue.built", "", func(redis *redis) { _ = redis.queue.MarkBuilt(ctx, by) })
+}
+
+// spareQueue is the queue in memory of a process that has to do without Redis.
+// The random point in a token's time at which it becomes due is the seed's here.
+type spareQueue struct {
+	*queue.Memory
+	process *process
+}
+
+// Add implements scheduler.Index.
+func (q spareQueue) Add(ctx context.Context, entries ...credential.Entry) (int, error) {
+	w := q.process.world
+	for i, e := range entries {
+		if left := time.Until(e.Memo.ExpiresAt); left > 0 && e.Due.After(time.Now()) {
+			key := q.process.seat.name + " spare " + e.ID.String()
+			entries[i].Due = time.Now().Add(w.plan.stretch(0, left*9/10, "spare", key, w.gate.number(key)))
+		}
+	}
+	return q.Memory.Add(ctx, entries...)
+}
+
+// Schedule implements scheduler.Queue.
+func (q spareQueue) Schedule(ctx context.Context, e credential.Entry, until time.Time) error {
+	return q.Memory.Schedule(ctx, unhurried(e), until)
+}
+
+// Claim implements scheduler.Queue.
+func (q spareQueue) Claim(ctx context.Context, now time.Time, limit int, visibility time.Duration) (queue.Claim, error) {
+	c, err := q.Memory.Claim(ctx, now, limit, visibility)
+	sortByName(c)
+	return c, err
+}
+
+func sortByName(c queue.Claim) {
+	slices.SortFunc(c.Entries, func(a, b queue.Claimed) int { return strings.Compare(a.ID.String(), b.ID.String()) })
+}
+
+// leasesOf are the leases in Redis as one process takes them; the rules are those
+// of package leases.
+type leasesOf struct{ redisOf }
+
+// Acquire implements scheduler.Leases.
+func (l leasesOf) Acquire(ctx context.Context, key string) (credential.Lease, error) {
+	mine := &lease{leases: l, key: key, until: time.Now().Add(leaseTTL * 49 / 50), stop: make(chan struct{})}
+	mine.owner = fmt.Sprintf("%s %d", l.seat.name, l.world.gate.number("lease "+l.seat.name))
+	ours := false
+	err := l.do(ctx, "lease.acquire", key, func(redis *redis) {
+		if other := redis.leases[key]; time.Now().Before(other.until) {
+			return
+		}
+		redis.leases[key], ours = held{mine.owner, time.Now().Add(leaseTTL)}, true
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case !ours:
+		return nil, credential.ErrLeaseHeld
+	}
+	go mine.keep(context.WithoutCancel(ctx))
+	return mine, nil
+}
+
+// lease implements credential.Lease.
+type lease struct {
+	leases     leasesOf
+	key, owner string
+	stop       chan struct{}
+	once       sync.Once
+
+	mu    sync.Mutex
+	until time.Time // the trust's end; zero when it is over
+}
+
+// Held implements credential.Lease.
+func (l *lease) Held() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Now().Before(l.until)
+}
+
+func (l *lease) trust(until time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.until = until
+}
+
+// Release implements credential.Lease.
+func (l *lease) Release(ctx context.Context) {
+	l.once.Do(func() {
+		close(l.stop)
+		l.trust(time.Time{})
+		_ = l.leases.do(ctx, "lease.release", l.key, func(redis *redis) {
+			if redis.leases[l.key].owner == l.owner {
+				delete(redis.leases, l.key)
+			}
+		})
+	})
+}
+
+// keep extends the lease until it is released or lost.
+func (l *lease) keep(ctx context.Context) {
+	for wait := leaseTTL / 3; ; {
+		timer := time.NewTimer(wait)
+		select {
+		case <-l.stop:
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		if !l.Held() || l.leases.dead.Load() {
+			return
+		}
+		ours, sent := false, time.Now()
+		err := l.leases.do(ctx, "lease.extend", l.key, func(redis *redis) {
+			if redis.leases[l.key].owner == l.owner && time.Now().Before(redis.leases[l.key].until) {
+				redis.leases[l.key], ours = held{l.owner, time.Now().Add(leaseTTL)}, true
+			}
+		})
+		switch {
+		case err != nil:
+			wait = leaseTTL / 15
+		case !ours:
+			l.trust(time.Time{})
+			return
+		case l.Held():
+			l.trust(sent.Add(leaseTTL * 49 / 50))
+			wait = leaseTTL / 3
+		}
+	}
+}
+
+var (
+	_ scheduler.Queue  = queueOf{}
+	_ scheduler.Queue  = spareQueue{}
+	_ scheduler.Leases = leasesOf{}
+)
