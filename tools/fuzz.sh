@@ -13,7 +13,7 @@ trap 'exit 1' HUP INT TERM
 run() {
 	echo "fuzz $1 $2"
 	{
-		"$go" test -run='^$' -fuzz="^$2\$" -fuzztime="$time" "$1" </dev/null 2>&1 && : >"$work/passed"
+		"$go" test -run='^$' -fuzz="^$2\$" -fuzztime="$time" -fuzzminimizetime=20x "$1" </dev/null 2>&1 && : >"$work/passed"
 	} | tee "$work/out"
 	[ -e "$work/passed" ] && rm "$work/passed"
 }
