@@ -2,7 +2,10 @@ module refresher/test
 
 go 1.26.0
 
-require refresher v0.0.0
+require (
+	go.yaml.in/yaml/v3 v3.0.6
+	refresher v0.0.0
+)
 
 require (
 	github.com/cenkalti/backoff/v4 v4.3.0 // indirect

@@ -1,0 +1,330 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Fault is one thing that went wrong.
+type Fault struct {
+	Draw
+	N        int
+	At       time.Time
+	Boundary Boundary
+	Side     Side
+	Replica  int
+	ID       string
+	// Until is when it was over, for a process or a server that was away; zero as
+	// long as it is not.
+	Until time.Time
+}
+
+// String says what happened where.
+func (f *Fault) String() string {
+	return fmt.Sprintf("fault %d: %s, %s the %s", f.N, f.Kind, f.Side, f.Boundary)
+}
+
+// fate is what becomes of the connection at which a fault happened.
+type fate struct {
+	cut, truncate bool
+	status        int
+}
+
+// meet lets happen what the plan has for one side of a step.
+func (s Step) meet(r *rig, side Side) fate { return r.strike(r.choose(s, side)) }
+
+// choose returns the fault that a step meets, nil if none, and takes it down.
+func (r *rig) choose(s Step, side Side) *Fault {
+	if s.Boundary == "" {
+		return nil
+	}
+	r.crossed(s.Boundary, side)
+	draw, ok := r.plan.Next(s.Boundary, side)
+	if !ok {
+		return nil
+	}
+	if !r.begin(draw.Kind, s) {
+		r.plan.Again(s.Boundary, side)
+		return nil
+	}
+	r.mu.Lock()
+	f := &Fault{Draw: draw, N: len(r.faults) + 1, At: time.Now(), Boundary: s.Boundary, Side: side, Replica: s.Replica, ID: s.ID}
+	r.faults = append(r.faults, f)
+	r.mu.Unlock()
+	r.seen.note(s.Attempt, func(a *attempt) { a.Faults = append(a.Faults, f) })
+	r.story.tell(s.Replica, s.ID, "*** %s", f)
+	return f
+}
+
+// begin reports whether a kind of fault is possible at the moment, and reserves
+// what it concerns.
+func (r *rig) begin(k Kind, s Step) bool {
+	if !r.replicas[s.Replica-1].running() || !r.bearable(k, s) {
+		return false
+	}
+	switch k {
+	case Seal, VaultDie:
+		return r.vault.reserve()
+	case SetBack:
+		return r.redis.intact(sinceLoss) && r.vault.reserve()
+	case Flush, RedisDie, Failover:
+		return r.redis.reserve()
+	case DiskFull:
+		return r.replicas[s.Replica-1].spool.reserve()
+	case Person, Reapply:
+		return r.person.owns(s.ID)
+	default:
+		return true
+	}
+}
+
+// sinceLoss is how long Redis must have kept what it was told before Vault may be
+// set back. A Vault that forgot an intent and a Redis that forgot the spent list
+// at the same time leave no trace of a presentation: the protocol does not promise to
+// bear both within one round of visits, so the rig does not ask for that.
+const sinceLoss = 30 * time.Second
+
+// bearable keeps from a fleet whose Vault was just set back what would take the
+// spent list from it too.
+func (r *rig) bearable(k Kind, s Step) bool {
+	if !r.settingBack() {
+		return true
+	}
+	switch k {
+	case Flush, RedisDie, Failover, SetBack:
+		return false
+	default:
+		return s.Boundary != Spent
+	}
+}
+
+// strike carries a fault out. It returns when it has taken hold, and says what
+// becomes of the connection.
+func (r *rig) strike(f *Fault) fate {
+	if f == nil {
+		return fate{}
+	}
+	switch f.Kind {
+	case Cut:
+		return fate{cut: true}
+	case Truncate:
+		return fate{truncate: true}
+	case Refuse:
+		return fate{status: f.refusal()}
+	case Delay:
+		r.wait(f.span(200*time.Millisecond, 2500*time.Millisecond))
+	case Kill, Wipe, Away:
+		r.kill(r.replicas[f.Replica-1], f)
+		return fate{cut: true}
+	default:
+		r.strikeOthers(f)
+	}
+	return fate{}
+}
+
+// strikeOthers carries out what leaves the connection as it is.
+func (r *rig) strikeOthers(f *Fault) {
+	switch f.Kind {
+	case Pause:
+		r.pause(r.replicas[f.Replica-1], f)
+	case DiskFull:
+		r.fillDisk(r.replicas[f.Replica-1], f)
+	case Person:
+		r.person.authorize(f.ID, "anew, in the middle")
+	case Reapply:
+		r.person.reapply(f.ID)
+	case Seal, VaultDie, SetBack:
+		r.strikeVault(f)
+	default:
+		r.strikeRedis(f)
+	}
+}
+
+// refusal is the status of an answer that says no.
+func (f *Fault) refusal() int {
+	statuses := []int{429, 472, 473, 500, 502, 503} // a rate limit, Vault's standbys, a server or gateway in trouble, sealed
+	if f.Boundary == Request {
+		statuses = []int{429, 429, 500, 503}
+	}
+	return statuses[int(f.Chance*float64(len(statuses)))]
+}
+
+// kill ends a process and looks into its spool; it is started again later.
+func (r *rig) kill(rep *replica, f *Fault) {
+	if !rep.kill() {
+		return // another fault was faster
+	}
+	r.inspect(rep)
+	down := f.span(100*time.Millisecond, 2*time.Second)
+	switch f.Kind {
+	case Away:
+		down = takeoverAfter + inFlightBound + f.span(time.Second, accessLifetime)
+	case Wipe:
+		rep.spool.wipe()
+		r.story.tell(rep.n, "", "the spool is gone")
+	}
+	r.later(down, func() {
+		r.over(f)
+		r.start(rep)
+	})
+}
+
+// inspect looks into the spool of a dead process.
+func (r *rig) inspect(rep *replica) {
+	found := rep.spool.answers()
+	r.story.tell(rep.n, "", "killed; %d whole answers in its spool", len(found))
+	for _, answer := range found {
+		r.spooled(rep, answer, "found in the spool of the dead process")
+	}
+}
+
+// inSpool is how an answer is seen of which a process does not die.
+const inSpool = "in the spool"
+
+// spooled takes down that an answer is in a spool.
+func (r *rig) spooled(rep *replica, found spooledAnswer, how string) {
+	a := r.seen.attempt(found.Attempt)
+	if a == nil {
+		return
+	}
+	known := false
+	r.seen.note(a, func(a *attempt) {
+		if known = !a.Spooled.IsZero(); !known {
+			a.Spooled = time.Now()
+		}
+	})
+	if known && how == inSpool {
+		return
+	}
+	r.story.tell(rep.n, a.ID, "the answer to %s is %s", short(found.Attempt), how)
+}
+
+// spoolFirst looks into the spool of a process that is just about to copy an answer
+// to Redis: it must be there by now.
+func (r *rig) spoolFirst(rep *replica, a *attempt) {
+	if found, whole := rep.spool.answerOf(a.Name); whole {
+		r.spooled(rep, found, inSpool)
+	} else if rep.running() { // not killed meanwhile, and its spool destroyed
+		r.seen.note(a, func(a *attempt) { a.Unspooled = true })
+	}
+}
+
+// pause stops a process past its lease, now and then past the in-flight bound.
+func (r *rig) pause(rep *replica, f *Fault) {
+	if !rep.stop() {
+		return
+	}
+	length := f.span(leaseTTL, 2*leaseTTL)
+	if f.Chance > 0.9 {
+		length = inFlightBound + leaseTTL
+	}
+	r.later(length, func() {
+		r.over(f)
+		rep.cont()
+		r.story.tell(rep.n, "", "goes on after a pause of %s", length.Round(time.Millisecond))
+	})
+}
+
+func (r *rig) fillDisk(rep *replica, f *Fault) {
+	rep.spool.fill()
+	r.later(f.span(500*time.Millisecond, 4*time.Second), func() {
+		r.over(f)
+		rep.spool.unfill()
+		r.story.tell(rep.n, "", "the spool's disk has room again")
+	})
+}
+
+// strikeVault seals Vault, kills it, or puts its storage back. Whoever is asked
+// while it is away waits for nothing.
+func (r *rig) strikeVault(f *Fault) {
+	down := f.span(300*time.Millisecond, 2500*time.Millisecond)
+	mend := func() error { return r.vault.start(r.ctx) }
+	switch f.Kind {
+	case Seal:
+		r.note("Vault is sealed", r.vault.seal(r.ctx))
+		mend = func() error { return r.vault.unseal(r.ctx) }
+	case VaultDie:
+		r.vault.kill()
+		r.story.tell(0, "", "Vault is killed")
+	default:
+		copied, err := r.vault.copyStorage()
+		r.note("Vault's storage is copied", err)
+		r.beginSetBack(f)
+		mend = func() error { return r.putBack(copied) }
+	}
+	r.later(down, func() {
+		r.note("Vault is back", mend())
+		r.over(f)
+		r.vault.release()
+	})
+}
+
+// putBack replaces Vault's storage by an older copy.
+func (r *rig) putBack(copied string) error {
+	r.vault.kill()
+	if err := r.vault.replaceStorage(copied); err != nil {
+		return err
+	}
+	r.seen.setBack()
+	r.story.tell(0, "", "Vault's storage is put back to an older copy")
+	return r.vault.start(r.ctx)
+}
+
+func (r *rig) strikeRedis(f *Fault) {
+	switch f.Kind {
+	case Flush:
+		r.note("Redis is flushed", r.redis.flush())
+		r.redis.release()
+		return
+	case Failover:
+		r.note("Redis fails over to its replica", r.redis.failover())
+	default:
+		r.redis.killMaster()
+		r.story.tell(0, "", "Redis is killed")
+	}
+	for _, rep := range r.replicas {
+		rep.redis.cut()
+	}
+	r.later(f.span(300*time.Millisecond, 2500*time.Millisecond), func() {
+		r.note("Redis is whole again", r.redis.restore(r.ctx))
+		r.over(f)
+		r.redis.release()
+	})
+}
+
+// over takes down that a fault is mended.
+func (r *rig) over(f *Fault) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f.Until = time.Now()
+}
+
+// note tells what was done to a server; that it could not be done is the rig's own defect.
+func (r *rig) note(what string, err error) {
+	if err != nil && r.ctx.Err() == nil {
+		r.broken(fmt.Errorf("%s: %w", what, err))
+		return
+	}
+	r.story.tell(0, "", "%s", what)
+}
+
+// later does something after a while, even if the rig's faults are over by then.
+func (r *rig) later(after time.Duration, do func()) {
+	r.mending.Go(func() {
+		r.wait(after)
+		do()
+	})
+}
+
+func (r *rig) wait(d time.Duration) { waitFor(r.ctx, d) }
+
+// waitFor waits for a time, or until the context ends.
+func waitFor(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/base64"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestReadRESP(t *testing.T) {
+	t.Parallel()
+	for name, value := range map[string]string{
+		"simple": "+OK\r\n", "error": "-ERR no\r\n", "number": ":12\r\n", "null": "_\r\n", "true": "#t\r\n", "double": ",1.5\r\n",
+		"bulk": "$5\r\na\r\nb\x00\r\n", "no bulk": "$-1\r\n", "array": "*2\r\n:1\r\n*1\r\n$1\r\nx\r\n", "no array": "*-1\r\n",
+		"map": "%1\r\n+a\r\n:1\r\n", "set": "~1\r\n+a\r\n", "verbatim": "=7\r\ntxt:abc\r\n", "attribute": "|1\r\n+a\r\n:1\r\n+OK\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var raw bytes.Buffer
+			in := bufio.NewReader(strings.NewReader(value + "+NEXT\r\n"))
+			if err := readRESP(in, &raw); err != nil || raw.String() != value {
+				t.Errorf("read %q, %v; want %q", raw.String(), err, value)
+			}
+		})
+	}
+	for _, broken := range []string{"", "hello\r\n", "$x\r\n", "$5\r\nab", "*2\r\n:1\r\n", "\n"} {
+		if err := readRESP(bufio.NewReader(strings.NewReader(broken)), &bytes.Buffer{}); err == nil {
+			t.Errorf("%q was read as a value", broken)
+		}
+	}
+	if got := commandArgs([]byte("*2\r\n$3\r\nGET\r\n$3\r\na b\r\n")); !slices.Equal(got, []string{"GET", "a b"}) {
+		t.Errorf("the arguments are %q", got)
+	}
+	if got := commandArgs([]byte("PING\r\n")); got != nil {
+		t.Errorf("the arguments of an inline command are %q", got)
+	}
+}
+
+func TestParseAnswer(t *testing.T) {
+	t.Parallel()
+	const head = `{"v":1,"tenant":"acme","name":"main","attempt":"a1","presented":"p","size":4}` + "\n"
+	for name, c := range map[string]struct {
+		data  string
+		whole bool
+	}{
+		"whole":         {head + "seal", true},
+		"room behind":   {head + "seal\x00\x00", true},
+		"torn":          {head + "sea", false},
+		"torn head":     {head[:20], false},
+		"empty room":    {"", false},
+		"zeros":         {"\x00\x00\x00\n", false},
+		"nobody's":      {"{}\nseal", false},
+		"no ciphertext": {strings.TrimSuffix(head, "\n"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got, whole := parseAnswer([]byte(c.data)); whole != c.whole || whole && got.Attempt != "a1" {
+				t.Errorf("%+v, whole %t", got, whole)
+			}
+		})
+	}
+}
+
+// TestWatch: the rig hears of an answer when it is whole, and once.
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	s := &spoolDir{dir: t.TempDir()}
+	folder := filepath.Join(s.dir, "answers")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	heard := make(chan spooledAnswer, 10)
+	stop, err := s.watch(func(a spooledAnswer) { heard <- a })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	f, err := os.Create(filepath.Join(folder, "a1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, part := range []string{`{"attempt":"a1",`, `"size":4}` + "\n", "se", "al", "\x00"} {
+		if _, err := f.WriteString(part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a := <-heard; a.Attempt != "a1" {
+		t.Errorf("heard of %+v", a)
+	}
+	if found := s.answers(); len(found) != 1 || len(heard) != 0 {
+		t.Errorf("found %v, and heard %d times more", found, len(heard))
+	}
+}
+
+func TestSecretsAreFound(t *testing.T) {
+	t.Parallel()
+	const secret = "sim-rt-0123456789abcdef0123456789abcdef"
+	all := newSearcher([]string{secret, "sim-at-ffffffffffffffffffffffffffffffff"})
+	encode := base64.StdEncoding.EncodeToString
+	for name, text := range map[string]string{
+		"as it is":      `{"token":"` + secret + `"}`,
+		"at the start":  secret + " is shown",
+		"at the end":    "it is " + secret,
+		"base64":        "Basic " + encode([]byte(secret)),
+		"base64 + 1":    encode([]byte(":" + secret + ":x")),
+		"base64 + 2":    encode([]byte("id" + secret)),
+		"base64 longer": encode([]byte("client:" + secret + " and more")),
+	} {
+		if all.in([]byte(text)) == nil {
+			t.Errorf("%s: not found in %q", name, text)
+		}
+	}
+	for name, text := range map[string]string{
+		"nothing": "", "a part": secret[:20], "its hash": hash(secret), "another": "sim-rt-" + strings.Repeat("0", 32),
+	} {
+		if form := all.in([]byte(text)); form != nil {
+			t.Errorf("%s: found %q", name, form)
+		}
+	}
+}
+
+// TestSearch: a secret in a file or in what passed by is found, and what only looks
+// like one is not.
+func TestSearch(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	const secret, other = "sim-rt-0123456789abcdef0123456789abcdef", "sim-rt-ffffffffffffffffffffffffffffffff"
+	for name, text := range map[string]string{"a.log": "all is well " + other, "b.log": "oh: " + secret} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := &secretSearch{}
+	s.suspect("a command", []byte("SET x "+other))
+	s.suspect("another command", []byte("SET x "+secret))
+	if err := s.finish([]string{secret}, dir); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.found) != 2 || !strings.Contains(s.found[0], "another command") || !strings.Contains(s.found[1], "b.log") {
+		t.Errorf("found %q", s.found)
+	}
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sync"
+)
+
+// secretSearch finds secrets in what should hold none. It may be used from several
+// goroutines.
+type secretSearch struct {
+	mu    sync.Mutex
+	found []string   // what was found where, with the start of the secret alone
+	seen  []sighting // what passed by and looks like a secret
+	bytes int64
+}
+
+// sighting is text that looks like a simulator's secret, and where it was.
+type sighting struct{ where, text string }
+
+// lookalike is what all secrets of the simulators that are handed out look like.
+var lookalike = regexp.MustCompile(`sim-[a-z]+-[0-9a-f]{32}`)
+
+// suspect looks at what passes by. Whether it is a secret is decided at the end.
+func (s *secretSearch) suspect(where string, data []byte) {
+	match := lookalike.Find(data)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bytes += int64(len(data))
+	if match != nil {
+		s.seen = append(s.seen, sighting{where, string(match)})
+	}
+}
+
+// window is how much of a form is looked up; what is shorter is not searched for.
+const window = 12
+
+// forms are the ways in which a secret could be written: as it is (the simulators'
+// list has it escaped for a URL, too), and within base64, which has three alignments.
+func forms(secret string) [][]byte {
+	all := [][]byte{[]byte(secret)}
+	for shift := range 3 {
+		text := base64.StdEncoding.EncodeToString(append(make([]byte, shift), secret...))
+		// The ends depend on what stands around.
+		from, to := (8*shift+5)/6, (8*(shift+len(secret)))/6
+		all = append(all, []byte(text[from:to]))
+	}
+	return all
+}
+
+// searcher finds many texts at once, by their first bytes.
+type searcher map[[window]byte][][]byte
+
+func newSearcher(secrets []string) searcher {
+	s := searcher{}
+	for _, secret := range secrets {
+		for _, form := range forms(secret) {
+			if len(form) >= window {
+				key := [window]byte(form)
+				s[key] = append(s[key], form)
+			}
+		}
+	}
+	return s
+}
+
+// in returns the first text that the data hold, nil if there is none.
+func (s searcher) in(data []byte) []byte {
+	for i := 0; i+window <= len(data); i++ {
+		for _, form := range s[[window]byte(data[i:])] {
+			if bytes.HasPrefix(data[i:], form) {
+				return form
+			}
+		}
+	}
+	return nil
+}
+
+// finish searches files and folders for the secrets, and what had passed by.
+func (s *secretSearch) finish(secrets []string, paths ...string) error {
+	all := newSearcher(secrets)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, suspect := range s.seen {
+		s.check(all, suspect.where, []byte(suspect.text))
+	}
+	for _, path := range paths {
+		err := filepath.WalkDir(path, func(name string, entry fs.DirEntry, err error) error {
+			if err != nil || !entry.Type().IsRegular() {
+				return err
+			}
+			data, err := os.ReadFile(name)
+			s.bytes += int64(len(data))
+			s.check(all, name, data)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("search for secrets: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *secretSearch) check(all searcher, where string, data []byte) {
+	if form := all.in(data); form != nil {
+		s.found = append(s.found, fmt.Sprintf("%s shows a secret (%.10s…)", where, form))
+	}
+}

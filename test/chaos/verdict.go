@@ -1,0 +1,362 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"refresher/internal/providersim"
+)
+
+// failure is something that must not be.
+type failure struct {
+	Invariant string
+	ID        string // empty if it concerns no credential
+	What      string
+}
+
+// verdict is what a run came to.
+type verdict struct {
+	Failures []failure
+
+	Rotations     int            // that the provider carried out
+	Presentations int            // of refresh tokens
+	Again         map[string]int // of tokens already presented, by what allowed it
+	Losses        map[string]int // of grants, by cause
+	Withheld      int            // rotations whose answer reached no spool
+	Inspected     int            // rotations that the rig saw in a spool
+	Recovered     int            // of these, those that came to Vault
+	WorstAlone    worst          // until a token served again by itself
+	WorstAsked    worst          // until one served again for which a person was needed
+	SecretsIn     int64          // bytes that were searched
+	Secrets       int            // that were searched for
+	Found         int
+}
+
+// worst is the longest time for which a published token did not serve.
+type worst struct {
+	took time.Duration
+	id   string
+}
+
+func (w *worst) take(took time.Duration, id string) {
+	if took > w.took {
+		*w = worst{took, id}
+	}
+}
+
+func (w worst) String() string { return w.took.Round(100 * time.Millisecond).String() }
+
+func (v *verdict) fail(invariant, id, format string, args ...any) {
+	v.Failures = append(v.Failures, failure{invariant, id, fmt.Sprintf(format, args...)})
+}
+
+// circumstances are what the rig did, for the verdict on what came of it.
+type circumstances struct {
+	faults        []*Fault
+	setBacks      []setBack
+	redisLosses   []time.Time
+	authorizedIn  func(id string, from, to time.Time) bool
+	presentations map[string]int // by hash, that reached the provider: its ledger's count
+}
+
+// judge passes the verdict on everything that was seen.
+func (r *rig) judge() *verdict {
+	v := &verdict{Again: map[string]int{}, Losses: map[string]int{}}
+	ledger := r.sims.Checkfront.Ledger()
+	c := circumstances{
+		faults: r.faults, setBacks: r.setBacks, redisLosses: r.redis.losses, authorizedIn: r.person.authorizedBetween,
+		presentations: ledger.Presentations(),
+	}
+	rotations := ledger.Where(providersim.Match{Kind: providersim.KindExchange, Result: providersim.ResultOK})
+	v.Rotations = len(rotations)
+	for _, err := range r.defects {
+		v.fail("the rig", "", "%v", err)
+	}
+	r.seen.mu.Lock()
+	defer r.seen.mu.Unlock()
+	v.judgePresentations(r.seen, c)
+	v.judgeRotations(rotations, r.seen)
+	v.judgeAnswers(r.seen, c)
+	v.judgeDeaths(r.seen, c)
+	v.judgePublications(r.seen)
+	v.judgeDelays(r.seen, rotations)
+	return v
+}
+
+// The reasons that allow a token to be presented once more.
+const (
+	recordedProbe = "recorded probe"
+	provenUnspent = "proven-unspent retry"
+)
+
+// judgePresentations is I1: each presentation of a token already presented is
+// matched with what allows it, and the ledger knows of no other.
+func (v *verdict) judgePresentations(o *observed, c circumstances) {
+	for _, id := range o.unintended {
+		v.fail("I1", id, "a refresh token was presented without an intent of its own")
+	}
+	for token, attempts := range o.presentations {
+		reached := 0
+		for i, a := range attempts {
+			v.Presentations++
+			if a.Forwarded {
+				reached++
+			}
+			v.judgePresentation(a, attempts[:i])
+		}
+		if known := c.presentations[token]; known != reached {
+			v.fail("I1", attempts[0].ID, "token %s reached the provider %d times by its ledger, and %d times by what the rig saw", short(token), known, reached)
+		}
+	}
+	for token, n := range c.presentations {
+		if o.presentations[token] == nil {
+			v.fail("I1", "", "token %s reached the provider %d times, and the rig saw none of it", short(token), n)
+		}
+	}
+}
+
+// judgePresentation matches one presentation with its intent and, if there were
+// earlier ones of the same token, with what allows it.
+func (v *verdict) judgePresentation(a *attempt, earlier []*attempt) {
+	if !a.Landed && a.Name != "none" {
+		v.fail("I1", a.ID, "token %s was presented (attempt %s) before its intent stood in Vault", short(a.Presented), short(a.Name))
+	}
+	switch {
+	case len(earlier) == 0:
+	case a.Probe:
+		v.Again[recordedProbe]++
+	case allUnspent(earlier):
+		v.Again[provenUnspent]++
+	default:
+		v.fail("I1", a.ID, "token %s was presented again (attempt %s) with neither a recorded probe nor proof", short(a.Presented), short(a.Name))
+	}
+}
+
+func allUnspent(attempts []*attempt) bool {
+	return !slices.ContainsFunc(attempts, func(a *attempt) bool { return !a.Unspent })
+}
+
+// judgeRotations: the provider has rotated no token twice.
+func (v *verdict) judgeRotations(rotations []providersim.Event, o *observed) {
+	once := map[string]bool{}
+	for _, e := range rotations {
+		if once[e.TokenHash] {
+			v.fail("I1", o.owners[e.TokenHash], "token %s was rotated twice", short(e.TokenHash))
+		}
+		once[e.TokenHash] = true
+	}
+}
+
+// judgeAnswers is I2: an answer that reached a spool reaches Vault, unless the spool
+// was destroyed and with it the only copy, or a new authorization has overtaken it.
+func (v *verdict) judgeAnswers(o *observed, c circumstances) {
+	for _, a := range o.attempts {
+		if a.Unspooled {
+			v.fail("I2", a.ID, "the answer to %s went to Redis before it was in the spool", short(a.Name))
+		}
+		if a.Issued == "" {
+			continue
+		}
+		if a.Spooled.IsZero() || !a.Delivered { // what was sealed may be cut short, or a gateway's word
+			v.Withheld++
+			continue
+		}
+		v.Inspected++
+		_, home := o.inVault[a.Issued]
+		switch {
+		case home:
+			v.Recovered++
+		case c.authorizedIn(a.ID, a.IntentAt, time.Now()):
+		case c.destroyed(a) != "":
+		default:
+			v.fail("I2", a.ID, "the answer to %s was in the spool of replica %d and never came to Vault", short(a.Name), a.Replica)
+		}
+	}
+}
+
+// destroyed returns what destroyed both copies of an answer that was spooled, or
+// held the spool back past a takeover; empty if nothing did.
+func (c circumstances) destroyed(a *attempt) string {
+	for _, f := range c.faults {
+		if f.Replica != a.Replica || f.At.Before(a.IntentAt) {
+			continue
+		}
+		switch {
+		case f.Kind == Wipe && c.copyGone(a, f.At.Add(nextVisit)):
+			return "the spool was destroyed, and Redis had no copy"
+		case f.Kind == Away && c.copyGone(a, f.At.Add(takeoverAfter)):
+			return "the spool was held back past a takeover, and Redis had no copy"
+		}
+	}
+	return ""
+}
+
+// nextVisit is when a replica has surely looked for the copy of another's answer.
+const nextVisit = 20 * time.Second
+
+// copyGone reports whether Redis never had a copy of an answer, or lost it before a
+// moment.
+func (c circumstances) copyGone(a *attempt, by time.Time) bool {
+	return a.Copied.IsZero() || slices.ContainsFunc(c.redisLosses, func(t time.Time) bool { return !t.Before(a.Copied) && t.Before(by) })
+}
+
+// judgeDeaths is I3 and I5: a grant is given up only if it is dead, and each that
+// is lost is explained by an answer that a fault kept from the spool, by a spool that was
+// destroyed with its copy, or by a Vault that was put back.
+func (v *verdict) judgeDeaths(o *observed, c circumstances) {
+	for _, d := range o.deaths {
+		if d.Alive {
+			v.fail("I5", d.ID, "the grant was given up, and the provider would have taken token %s", short(d.Token))
+		}
+		cause := explain(o, d, c)
+		if cause == "" {
+			v.fail("I3", d.ID, "the grant was lost (its token was %s), and no fault explains that", short(d.Token))
+			cause = "not explained"
+		}
+		d.Cause = cause
+		v.Losses[cause]++
+	}
+	for id, all := range o.published {
+		for _, p := range all {
+			died := slices.ContainsFunc(deathsOf(o, id), func(d *death) bool { return !d.At.After(p.At) })
+			if p.Status == "needs_authorization" && !died {
+				v.fail("I5", id, "a person was asked to authorize, and the grant was not dead")
+			}
+		}
+	}
+}
+
+func deathsOf(o *observed, id string) []*death {
+	var own []*death
+	for _, d := range o.deaths {
+		if d.ID == id {
+			own = append(own, d)
+		}
+	}
+	return own
+}
+
+// explain returns why a grant was lost; empty if nothing that the rig did explains it.
+func explain(o *observed, d *death, c circumstances) string {
+	for _, a := range o.presentations[d.Token] {
+		if a.Issued == "" {
+			continue // it did not rotate the token
+		}
+		if at, home := o.inVault[a.Issued]; home {
+			return c.putBackAfter(at)
+		}
+		if a.Delivered && !a.Spooled.IsZero() {
+			return c.destroyed(a)
+		}
+		return c.keptFromSpool(a)
+	}
+	return ""
+}
+
+// putBackAfter returns the fault by which Vault has forgotten what it held at a time.
+func (c circumstances) putBackAfter(at time.Time) string {
+	for _, s := range c.setBacks {
+		if s.copied.Before(at) && s.fault.Until.After(at) {
+			return "Vault was put back to an older copy, from before the commit"
+		}
+	}
+	return ""
+}
+
+// keptFromSpool returns the fault that kept an answer from reaching its spool: one
+// at its connection, or one of its process between the request and the seal. A
+// pause is no excuse for an answer that had arrived: it waits in the socket.
+func (c circumstances) keptFromSpool(a *attempt) string {
+	for _, f := range a.Faults {
+		switch {
+		case f.Boundary != Request && f.Boundary != Answer || f.Kind == Pause && a.Delivered:
+		case slices.Contains([]Kind{Kill, Wipe, Away, Pause, Cut, Delay, Truncate, Refuse}, f.Kind):
+			return fmt.Sprintf("%s, %s the %s", f.Kind, f.Side, f.Boundary)
+		}
+	}
+	for _, f := range c.faults {
+		during := f.At.After(a.IntentAt) && f.At.Before(a.SentAt.Add(rotationTimeout+time.Second))
+		if f.Replica == a.Replica && during && slices.Contains([]Kind{Kill, Wipe, Away}, f.Kind) {
+			return string(f.Kind) + " of its process, at another's step"
+		}
+	}
+	return ""
+}
+
+// judgePublications is I4: in the order of Vault's versions a published generation
+// never goes back, and it is at most one commit behind. A Vault that was put back
+// starts over from there.
+func (v *verdict) judgePublications(o *observed) {
+	for _, id := range o.behind {
+		v.fail("I4", id, "a generation was committed before the one before it was published")
+	}
+	for id, all := range o.published {
+		ordered := slices.Clone(all)
+		slices.SortFunc(ordered, func(a, b publication) int {
+			return cmp.Or(cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.Version, b.Version))
+		})
+		for i := 1; i < len(ordered); i++ {
+			before, p := ordered[i-1], ordered[i]
+			if p.Epoch == before.Epoch && p.Generation < before.Generation {
+				v.fail("I4", id, "generation %d was published over %d", p.Generation, before.Generation)
+			}
+		}
+	}
+}
+
+// judgeDelays measures for how long published tokens did not serve.
+func (v *verdict) judgeDelays(o *observed, rotations []providersim.Event) {
+	rotated := map[string][]time.Time{}
+	for _, e := range rotations {
+		id := o.owners[e.TokenHash]
+		rotated[id] = append(rotated[id], e.At)
+	}
+	for id, all := range o.published {
+		var last publication
+		for _, p := range all {
+			if p.Status != "active" || p.Access == last.Access {
+				continue
+			}
+			if last.Status != "" {
+				v.delay(o, id, p, lastServed(last, rotated[id]))
+			}
+			last = p
+		}
+	}
+}
+
+func (v *verdict) delay(o *observed, id string, next publication, ended time.Time) {
+	took := next.At.Sub(ended)
+	asked := slices.ContainsFunc(deathsOf(o, id), func(d *death) bool { return d.At.After(ended) && d.At.Before(next.At) })
+	if asked {
+		v.WorstAsked.take(took, id)
+	} else {
+		v.WorstAlone.take(took, id)
+	}
+}
+
+// lastServed is when a published token ended: at its expiry, or when the provider
+// rotated its grant.
+func lastServed(p publication, rotations []time.Time) time.Time {
+	for _, t := range rotations {
+		if t.After(p.At) && t.Before(p.Expires) {
+			return t
+		}
+	}
+	return p.Expires
+}
+
+// ok reports whether nothing failed.
+func (v *verdict) ok() bool { return len(v.Failures) == 0 }
+
+// lines are the failures, each with a line of its own.
+func (v *verdict) lines() string {
+	var b strings.Builder
+	for _, f := range v.Failures {
+		fmt.Fprintf(&b, "%s  %s  %s\n", f.Invariant, cmp.Or(f.ID, "-"), f.What)
+	}
+	return b.String()
+}

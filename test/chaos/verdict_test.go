@@ -1,0 +1,306 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"refresher/internal/providersim"
+)
+
+// scene is a made-up course of events, for a verdict.
+type scene struct {
+	*observed
+	circumstances
+	rotations []providersim.Event
+	now       time.Time
+}
+
+func newScene() *scene {
+	return &scene{observed: newObserved(), now: time.Now(), circumstances: circumstances{
+		authorizedIn:  func(string, time.Time, time.Time) bool { return false },
+		presentations: map[string]int{},
+	}}
+}
+
+// later lets time pass.
+func (s *scene) later() time.Time {
+	s.now = s.now.Add(2 * time.Second)
+	return s.now
+}
+
+// present lets a token be presented under an intent, and reach the provider.
+func (s *scene) present(name, token string, change ...func(*attempt)) *attempt {
+	a := &attempt{ID: "acme/main", Name: name, Replica: 1, Presented: token, Landed: true, Forwarded: true, IntentAt: s.later(), SentAt: s.later()}
+	for _, f := range change {
+		f(a)
+	}
+	s.attempts[name] = a
+	s.observed.presentations[token] = append(s.observed.presentations[token], a)
+	s.owners[token] = a.ID
+	if a.Forwarded {
+		s.circumstances.presentations[token]++
+	}
+	if a.Issued != "" {
+		s.rotations = append(s.rotations, providersim.Event{TokenHash: token, At: s.now})
+	}
+	return a
+}
+
+// fault lets something go wrong at replica 1.
+func (s *scene) fault(k Kind, b Boundary) *Fault {
+	f := &Fault{Draw: Draw{Kind: k}, N: len(s.faults) + 1, At: s.now.Add(100 * time.Millisecond), Boundary: b, Side: After, Replica: 1, ID: "acme/main"}
+	s.faults = append(s.faults, f)
+	return f
+}
+
+func (s *scene) die(token string) *death {
+	d := &death{At: s.later(), ID: "acme/main", Token: token}
+	s.deaths["acme/main "+token] = d
+	return d
+}
+
+func (s *scene) publish(generation, version int, status string) {
+	s.published["acme/main"] = append(s.published["acme/main"], publication{At: s.later(), Version: version, Generation: generation, Status: status})
+}
+
+func (s *scene) judge() *verdict {
+	v := &verdict{Again: map[string]int{}, Losses: map[string]int{}}
+	v.judgePresentations(s.observed, s.circumstances)
+	v.judgeRotations(s.rotations, s.observed)
+	v.judgeAnswers(s.observed, s.circumstances)
+	v.judgeDeaths(s.observed, s.circumstances)
+	v.judgePublications(s.observed)
+	v.judgeDelays(s.observed, s.rotations)
+	return v
+}
+
+func rotated(to string) func(*attempt) {
+	return func(a *attempt) { a.Issued, a.Delivered = to, true }
+}
+
+func spooled(at time.Time) func(*attempt) { return func(a *attempt) { a.Spooled = at } }
+
+func probe(a *attempt) { a.Probe = true }
+
+// TestVerdict: what must not be is found, each by its invariant, and what may be is
+// not.
+func TestVerdict(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		scene func(*scene)
+		want  string // the invariants that fail, in any order
+		loss  string // a part of the cause of the one loss
+	}{
+		{name: "all is well", scene: func(s *scene) {
+			s.present("a", "t1", rotated("t2"), spooled(s.now))
+			s.inVault["t2"] = s.now
+			s.publish(1, 1, "active")
+		}},
+		{name: "an unrecorded reuse", want: "I1", scene: func(s *scene) {
+			s.present("a", "t1")
+			s.present("b", "t1")
+		}},
+		{name: "a recorded probe", scene: func(s *scene) {
+			s.present("a", "t1")
+			s.present("b", "t1", probe)
+		}},
+		{name: "a retry after proof", scene: func(s *scene) {
+			s.present("a", "t1", func(a *attempt) { a.Unspent, a.Forwarded = true, false })
+			s.present("b", "t1")
+		}},
+		{name: "a retry after proof and a doubt", want: "I1", scene: func(s *scene) {
+			s.present("a", "t1", func(a *attempt) { a.Unspent = true })
+			s.present("b", "t1")
+			s.present("c", "t1")
+		}},
+		{name: "no intent", want: "I1", scene: func(s *scene) { s.unintended = []string{"acme/main"} }},
+		{name: "the intent never stood in Vault", want: "I1", scene: func(s *scene) {
+			s.present("a", "t1", func(a *attempt) { a.Landed = false })
+		}},
+		{name: "the ledger knows of more", want: "I1", scene: func(s *scene) {
+			s.present("a", "t1")
+			s.circumstances.presentations["t1"]++
+		}},
+		{name: "the ledger knows of another", want: "I1", scene: func(s *scene) { s.circumstances.presentations["t9"] = 1 }},
+		{name: "rotated twice", want: "I1", scene: func(s *scene) {
+			s.present("a", "t1", rotated("t2"))
+			s.present("b", "t1", rotated("t3"), probe)
+		}},
+		{name: "a spooled answer did not come home", want: "I2", scene: func(s *scene) {
+			s.present("a", "t1", rotated("t2"), spooled(s.now))
+		}},
+		{name: "a copy before the spool", want: "I2", scene: func(s *scene) {
+			s.present("a", "t1", func(a *attempt) { a.Unspooled = true })
+		}},
+		{name: "a spooled answer was overtaken", scene: func(s *scene) {
+			s.present("a", "t1", rotated("t2"), spooled(s.now))
+			s.authorizedIn = func(string, time.Time, time.Time) bool { return true }
+		}},
+		{name: "a spooled answer went with its spool and Redis", loss: "destroyed", scene: func(s *scene) {
+			a := s.present("a", "t1", rotated("t2"), spooled(s.now))
+			a.Copied = s.later()
+			s.fault(Wipe, Commit)
+			s.redisLosses = []time.Time{s.later()}
+			s.die("t1")
+		}},
+		{name: "Redis still had the copy", want: "I2 I3", scene: func(s *scene) {
+			a := s.present("a", "t1", rotated("t2"), spooled(s.now))
+			a.Copied = s.later()
+			s.fault(Wipe, Commit)
+			s.die("t1")
+		}},
+		{name: "the answer was cut off", loss: "cut, after the answer", scene: func(s *scene) {
+			a := s.present("a", "t1", func(a *attempt) { a.Issued = "t2" })
+			a.Faults = []*Fault{s.fault(Cut, Answer)}
+			s.die("t1")
+		}},
+		{name: "the process died at another's step", loss: "kill of its process", scene: func(s *scene) {
+			s.present("a", "t1", rotated("t2"))
+			s.fault(Kill, Lease)
+			s.die("t1")
+		}},
+		{name: "the process died long after", want: "I3", scene: func(s *scene) {
+			s.present("a", "t1", rotated("t2"))
+			s.now = s.now.Add(time.Minute)
+			s.fault(Kill, Lease)
+			s.die("t1")
+		}},
+		{name: "a fault that keeps no answer back", want: "I3", scene: func(s *scene) {
+			a := s.present("a", "t1", rotated("t2"))
+			a.Faults = []*Fault{s.fault(Flush, Request)}
+			s.die("t1")
+		}},
+		{name: "paused with the answer in its socket", want: "I3", scene: func(s *scene) {
+			a := s.present("a", "t1", rotated("t2"))
+			a.Faults = []*Fault{s.fault(Pause, Answer)}
+			s.die("t1")
+		}},
+		{name: "lost for no reason", want: "I3", scene: func(s *scene) {
+			s.present("a", "t1", rotated("t2"))
+			s.die("t1")
+		}},
+		{name: "Vault was put back", loss: "put back", scene: func(s *scene) {
+			s.present("a", "t1", rotated("t2"), spooled(s.now))
+			copied := s.later()
+			s.inVault["t2"] = s.later()
+			f := s.fault(SetBack, Commit)
+			f.Until = s.later()
+			s.setBacks = []setBack{{copied: copied, fault: f}}
+			s.present("b", "t1", probe)
+			s.die("t1")
+		}},
+		{name: "Vault was put back before", want: "I3", scene: func(s *scene) {
+			f := s.fault(SetBack, Commit)
+			s.setBacks = []setBack{{copied: s.later(), fault: f}}
+			f.Until = s.later()
+			s.present("a", "t1", rotated("t2"), spooled(s.now))
+			s.inVault["t2"] = s.later()
+			s.die("t1")
+		}},
+		{name: "given up alive", want: "I5", loss: "cut", scene: func(s *scene) {
+			a := s.present("a", "t1", func(a *attempt) { a.Issued = "t2" })
+			a.Faults = []*Fault{s.fault(Cut, Answer)}
+			s.die("t1").Alive = true
+		}},
+		{name: "asked for nothing", want: "I5", scene: func(s *scene) { s.publish(1, 1, "needs_authorization") }},
+		{name: "a generation went back", want: "I4", scene: func(s *scene) {
+			s.publish(3, 1, "active")
+			s.publish(2, 2, "active")
+		}},
+		{name: "two commits without a publication", want: "I4", scene: func(s *scene) {
+			s.show("acme/main", 1)
+			for generation := 2; generation <= 3; generation++ {
+				s.grant("acme/main", document{State: "idle", Generation: generation, RefreshToken: "x"}, true)
+			}
+		}},
+		{name: "a publication between two commits", scene: func(s *scene) {
+			for generation := 1; generation <= 3; generation++ {
+				s.grant("acme/main", document{State: "idle", Generation: generation, RefreshToken: "x"}, true)
+				s.show("acme/main", generation)
+			}
+		}},
+		{name: "writes that were heard of in another order", scene: func(s *scene) {
+			s.publish(3, 2, "active")
+			s.publish(2, 1, "active")
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene()
+			c.scene(s)
+			v := s.judge()
+			found := map[string]bool{}
+			for _, f := range v.Failures {
+				found[f.Invariant] = true
+				if !strings.Contains(c.want, f.Invariant) {
+					t.Errorf("%s: %s", f.Invariant, f.What)
+				}
+			}
+			for want := range strings.FieldsSeq(c.want) {
+				if !found[want] {
+					t.Errorf("%s was not found", want)
+				}
+			}
+			for cause := range v.Losses {
+				if c.loss != "" && !strings.Contains(cause, c.loss) {
+					t.Errorf("lost by %q, want %q", cause, c.loss)
+				}
+			}
+			if c.loss != "" && len(v.Losses) != 1 {
+				t.Errorf("losses: %v, want one", v.Losses)
+			}
+		})
+	}
+}
+
+// TestDied: a token that the provider would have taken is told from one that was
+// rotated away, though the grant of both lives on.
+func TestDied(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		rotated, lives, want bool
+	}{
+		"its grant is dead":       {},
+		"it is the living one":    {lives: true, want: true},
+		"it has a successor":      {lives: true, rotated: true},
+		"rotated, and then reuse": {rotated: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene()
+			if c.rotated {
+				s.present("a", hash("token"), rotated("t2"))
+			}
+			s.grant("acme/main", document{State: "dead", RefreshToken: "token"}, true)
+			s.died("acme/main", "token", c.lives)
+			if got := s.deaths["acme/main "+hash("token")].Alive; got != c.want {
+				t.Errorf("alive: %t, want %t", got, c.want)
+			}
+		})
+	}
+}
+
+// TestDelays: a token ends with its expiry or with the next rotation of its grant,
+// and the time until another serves counts for the one who mended it.
+func TestDelays(t *testing.T) {
+	t.Parallel()
+	s := newScene()
+	began := s.now
+	at := func(seconds int) time.Time { return began.Add(time.Duration(seconds) * time.Second) }
+	s.owners["t1"], s.owners["t2"] = "acme/main", "acme/main"
+	s.published["acme/main"] = []publication{
+		{At: at(0), Status: "active", Access: "a1", Expires: at(14)},
+		{At: at(12), Status: "active", Access: "a2", Expires: at(24)}, // rotated at 9: three seconds
+		{At: at(26), Status: "active", Access: "a3", Expires: at(40)}, // expired at 24: two
+		{At: at(60), Status: "active", Access: "a4", Expires: at(90)}, // dead: twenty
+	}
+	s.deaths["x"] = &death{At: at(50), ID: "acme/main"}
+	rotations := []providersim.Event{{TokenHash: "t1", At: at(9)}, {TokenHash: "t2", At: at(25)}}
+	v := &verdict{}
+	v.judgeDelays(s.observed, rotations)
+	if v.WorstAlone.took != 3*time.Second || v.WorstAsked.took != 20*time.Second {
+		t.Errorf("by itself %s, with a person %s; want 3 s and 20 s", v.WorstAlone, v.WorstAsked)
+	}
+}
