@@ -137,7 +137,7 @@ func (c *Client) getAs(ctx context.Context, client *api.Client, op, path string,
 		// Only an empty list of errors, or metadata, says that there is no such
 		// document. A mount or namespace that does not exist has something to say.
 		absent := r.status == http.StatusNotFound && (r.Data != nil || r.Errors != nil && len(r.Errors) == 0)
-		r.found = r.status < http.StatusMultipleChoices
+		r.found = r.status == http.StatusOK
 		if r.found || absent {
 			return nil
 		}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -21,6 +20,7 @@ import (
 	"refresher/internal/credential"
 	"refresher/internal/escrow"
 	"refresher/internal/redistest"
+	"refresher/internal/testport"
 	"refresher/internal/vaultsim"
 	"refresher/vault"
 )
@@ -404,13 +404,7 @@ func TestDoctorReachesProviders(t *testing.T) {
 // proxy is a port at which nobody listens, and then one that refuses.
 func TestDoctorGoesThroughTheProxy(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	free := l.Addr().String()
-	_ = l.Close()
-	w := service(t).with("REFRESHER_EGRESS_PROXY=http://user:" + marker + "@" + free)
+	w := service(t).with("REFRESHER_EGRESS_PROXY=http://user:" + marker + "@" + testport.Address(t))
 	found := lines(t, w.must(ExitFailed, "doctor", "-o", "json", "--url", "https://acme.checkfront.com"))
 	for _, name := range []string{"bookeo at api.bookeo.com", "clicrdv at www.clicrdv.com", "ankor at api.ankor.io", "kibo at auth.shopatron.com", "acme.checkfront.com"} {
 		has(t, found[levelFail], name+" cannot be reached", "see that the proxy runs and lets this host through")

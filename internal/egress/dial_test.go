@@ -21,6 +21,7 @@ import (
 
 	"refresher/internal/credential"
 	"refresher/internal/egress"
+	"refresher/internal/testport"
 )
 
 func TestNotConnected(t *testing.T) {
@@ -41,8 +42,8 @@ func TestNotConnected(t *testing.T) {
 		is          error
 		change      func(*egress.Settings)
 	}{
-		"refused":            {base: "https://" + refusedAddr(t), cause: "refused: dial tcp", is: syscall.ECONNREFUSED},
-		"refused, http":      {base: "http://" + refusedAddr(t), cause: "refused: dial tcp", is: syscall.ECONNREFUSED},
+		"refused":            {base: "https://" + testport.Address(t), cause: "refused: dial tcp", is: syscall.ECONNREFUSED},
+		"refused, http":      {base: "http://" + testport.Address(t), cause: "refused: dial tcp", is: syscall.ECONNREFUSED},
 		"unknown authority":  {base: trusted.URL, cause: "tls: ", change: func(s *egress.Settings) { s.CAFile = "" }},
 		"other name":         {base: "https://acme.checkfront.com:" + port, cause: "tls: ", change: resolveTo("127.0.0.1")},
 		"old TLS":            {base: old.URL, cause: "tls: "},

@@ -101,17 +101,6 @@ func serveRaw(t *testing.T, handle func(conn net.Conn, number int)) string {
 	return listener.Addr().String()
 }
 
-// refusedAddr returns a loopback address where nobody listens.
-func refusedAddr(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
-}
-
 // post returns a request that carries a secret wherever one can be.
 func post(t *testing.T, base string) *http.Request {
 	t.Helper()

@@ -15,6 +15,7 @@ import (
 
 	"refresher/internal/credential"
 	"refresher/internal/egress"
+	"refresher/internal/testport"
 )
 
 // connectProxy is a proxy that takes every tunnel to one place, whatever was asked for.
@@ -133,7 +134,7 @@ func TestProxyThatFails(t *testing.T) {
 		cause string
 	}{
 		"wrong password": {strict.url("s3cret-proxy-not"), "proxy: it answered 407"},
-		"nobody there":   {credential.Secret("http://u:s3cret-proxy@" + refusedAddr(t)), "refused: to the proxy: dial tcp"},
+		"nobody there":   {credential.Secret("http://u:s3cret-proxy@" + testport.Address(t)), "refused: to the proxy: dial tcp"},
 		"closing":        {credential.Secret("http://u:s3cret-proxy@" + broken), "proxy: "},
 		"no TLS":         {credential.Secret("https://u:s3cret-proxy@" + broken), "proxy: "},
 		"no HTTP":        {credential.Secret("http://u:s3cret-proxy@" + babbling), "proxy: it closed the connection or did not answer in HTTP"},
@@ -171,7 +172,7 @@ func TestProxyThatTakesTooLong(t *testing.T) {
 // TestProxiesOfTheEnvironmentAreIgnored sets what net/http would follow.
 func TestProxiesOfTheEnvironmentAreIgnored(t *testing.T) {
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY"} {
-		t.Setenv(name, "http://u:s3cret-proxy@"+refusedAddr(t))
+		t.Setenv(name, "http://u:s3cret-proxy@"+testport.Address(t))
 	}
 	t.Setenv("NO_PROXY", "")
 	server, _ := serve(t, func(http.ResponseWriter, *http.Request) {})

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/redis/go-redis/v9"
+
+	"refresher/internal/testport"
 )
 
 // slots is how many hash slots a Redis Cluster has.
@@ -24,13 +26,13 @@ func StartCluster(tb testing.TB) *Cluster {
 	c := &Cluster{}
 	buses := make([]int, masters)
 	for i := range masters {
-		buses[i] = freePort(tb)
-		c.Servers = append(c.Servers, start(tb, func(int) []string {
-			return []string{
-				"--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(buses[i]),
-				"--cluster-node-timeout", "5000",
-			}
-		}))
+		bus, err := testport.Free()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		buses[i] = bus
+		c.Servers = append(c.Servers, start(tb,
+			"--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus), "--cluster-node-timeout", "5000"))
 	}
 	for i, s := range c.Servers {
 		node := s.Client(tb)

@@ -23,8 +23,8 @@ type Sentinel struct {
 // Sentinel knows it.
 func StartSentinel(tb testing.TB) *Sentinel {
 	tb.Helper()
-	s := &Sentinel{Master: start(tb, func(int) []string { return []string{"--repl-diskless-sync-delay", "0"} })}
-	s.Replica = start(tb, func(int) []string { return []string{"--replicaof", "127.0.0.1", s.Master.Port()} })
+	s := &Sentinel{Master: start(tb, "--repl-diskless-sync-delay", "0")}
+	s.Replica = start(tb, "--replicaof", "127.0.0.1", s.Master.Port())
 	replica := s.Replica.Client(tb)
 	Eventually(tb, "a replica in step", func() bool {
 		info, err := replica.Info(tb.Context(), "replication").Result()
@@ -36,7 +36,7 @@ func StartSentinel(tb testing.TB) *Sentinel {
 	text := fmt.Sprintf("sentinel monitor %[1]s 127.0.0.1 %[2]s 1\n"+
 		"sentinel down-after-milliseconds %[1]s 1000\nsentinel failover-timeout %[1]s 5000\n", masterName, s.Master.Port())
 	must(tb, os.WriteFile(file, []byte(text), 0o600))
-	s.Watcher = start(tb, func(int) []string { return []string{file, "--sentinel"} })
+	s.Watcher = start(tb, file, "--sentinel")
 	watcher := redis.NewSentinelClient(&redis.Options{Addr: s.Watcher.Addr})
 	tb.Cleanup(func() { _ = watcher.Close() })
 	Eventually(tb, "a Sentinel that knows the replica", func() bool {

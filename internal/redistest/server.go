@@ -3,12 +3,12 @@ package redistest
 import (
 	"bufio"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"refresher/internal/testport"
 )
 
 const (
@@ -23,10 +25,6 @@ const (
 	patience = 30 * time.Second
 	// attempts is how many ports are tried until one is really free.
 	attempts = 10
-	// firstPort and ports bound where servers listen: below the range from which
-	// the system takes the ports of outgoing connections, so that a server that
-	// was stopped finds its own again.
-	firstPort, ports = 20000, 12000
 )
 
 // Server is one redis-server process.
@@ -44,22 +42,18 @@ type Server struct {
 // It returns when the server answers.
 func Start(tb testing.TB) *Server {
 	tb.Helper()
-	return start(tb, func(int) []string { return nil })
+	return start(tb)
 }
 
-// start starts a server with the arguments that args gives for a port. A port
-// that somebody else took in the meantime is given up for another.
-func start(tb testing.TB, args func(port int) []string) *Server {
+// start starts a server with more arguments. A port that somebody else took in the
+// meantime is given up for another.
+func start(tb testing.TB, args ...string) *Server {
 	tb.Helper()
 	var last error
 	for range attempts {
-		port := freePort(tb)
-		s := &Server{
-			Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)),
-			dir:  tb.TempDir(),
-		}
-		s.args = append(args(port),
-			"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", s.dir, "--logfile", s.log(),
+		s := &Server{Addr: testport.Address(tb), dir: tb.TempDir()}
+		s.args = append(slices.Clone(args),
+			"--port", s.Port(), "--bind", "127.0.0.1", "--dir", s.dir, "--logfile", s.log(),
 			"--save", "", "--appendonly", "no", "--daemonize", "no")
 		if last = s.run(tb); last == nil {
 			tb.Cleanup(func() { s.Stop(tb) })
@@ -195,22 +189,6 @@ func (s *Server) lastWords() string {
 	}
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
 	return strings.Join(lines[max(0, len(lines)-5):], "\n")
-}
-
-// freePort returns a port of the loopback on which nobody listens just now.
-func freePort(tb testing.TB) int {
-	tb.Helper()
-	for range 100 {
-		port := firstPort + rand.IntN(ports)
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err != nil {
-			continue
-		}
-		_ = l.Close()
-		return port
-	}
-	tb.Fatal("no free port on the loopback")
-	return 0
 }
 
 // Eventually waits until ok returns true, asking every few milliseconds, and

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/vault/api"
+
+	"refresher/internal/testport"
 )
 
 const (
@@ -57,7 +59,7 @@ func WithListen(address string) Option { return func(s *Server) { s.listen = add
 // the test tb.
 func Start(tb testing.TB, options ...Option) *Server {
 	tb.Helper()
-	s := &Server{tb: tb, listen: "127.0.0.1:0"}
+	s := &Server{tb: tb, listen: testport.Address(tb)}
 	for _, option := range options {
 		option(s)
 	}

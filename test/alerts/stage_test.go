@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -19,6 +18,7 @@ import (
 	"refresher/internal/credential"
 	"refresher/internal/providersim"
 	"refresher/internal/redistest"
+	"refresher/internal/testport"
 	"refresher/internal/vaulttest"
 	"refresher/vault"
 )
@@ -70,7 +70,7 @@ func newStage(t *testing.T) *stage {
 	}
 	t.Cleanup(s.vault.Close)
 
-	dir, address := t.TempDir(), freeAddress(t)
+	dir, address := t.TempDir(), testport.Address(t)
 	start(t, dir, append([]string{
 		"VAULT_ADDR=" + server.Address, "VAULT_TOKEN=" + s.token, "REDIS_URL=redis://" + redis.Addr,
 		"REFRESHER_ESCROW_DIR=" + filepath.Join(dir, "spool"), "REFRESHER_EGRESS_ALLOW=127.0.0.1", "REFRESHER_HTTP_LISTEN=" + address,
@@ -84,7 +84,7 @@ func newStage(t *testing.T) *stage {
 func (s *stage) watch(target string) {
 	s.t.Helper()
 	dir := s.t.TempDir()
-	alertmanager, prometheus := freeAddress(s.t), freeAddress(s.t)
+	alertmanager, prometheus := testport.Address(s.t), testport.Address(s.t)
 	write(s.t, dir, "alertmanager.yaml", map[string]any{
 		"route":     map[string]any{"receiver": "hook", "group_by": []string{"alertname"}, "group_wait": "0s", "group_interval": "1s"},
 		"receivers": []any{map[string]any{"name": "hook", "webhook_configs": []any{map[string]any{"url": s.hook.url, "send_resolved": true}}}},
@@ -248,14 +248,4 @@ func awaitOK(t *testing.T, url string) {
 		defer res.Body.Close()
 		return res.StatusCode == http.StatusOK
 	})
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

@@ -2,13 +2,9 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"os/exec"
 	"runtime"
-	"strconv"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -61,30 +57,6 @@ func (p *process) ended() bool {
 	default:
 		return false
 	}
-}
-
-// freePort returns a port of the loopback on which nobody listens just now, below
-// the range that the system takes the ports of outgoing connections from, so that a
-// server that was killed finds its own again.
-func freePort() (int, error) {
-	for port := 21000 + os.Getpid()%5000; port < 32000; port++ {
-		if !claim(port) {
-			continue
-		}
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err == nil {
-			return port, l.Close()
-		}
-	}
-	return 0, fmt.Errorf("no free port on the loopback: %w", io.ErrNoProgress)
-}
-
-// claimed are the ports that freePort has returned.
-var claimed sync.Map
-
-func claim(port int) bool {
-	_, taken := claimed.LoadOrStore(port, true)
-	return !taken
 }
 
 // eventually asks every few milliseconds until ok, for as long as patience allows.

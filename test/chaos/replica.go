@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"refresher/internal/testport"
 )
 
 // The sped-up time of the rig. What the protocol's safety rests on keeps its
@@ -86,7 +88,7 @@ func newReplica(r *rig, n int, token string) (*replica, error) {
 	if rep.provider, err = newProviderProxy(r, n); err != nil {
 		return nil, err
 	}
-	port, err := freePort()
+	port, err := testport.Free()
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"refresher/internal/testport"
 )
 
 // redisServer is one Redis, which keeps nothing on disk by itself.
@@ -38,7 +40,7 @@ func newRedisPair(dir string) (*redisPair, error) {
 	}
 	r := &redisPair{}
 	for i := range r.pair {
-		port, err := freePort()
+		port, err := testport.Free()
 		if err != nil {
 			return nil, err
 		}

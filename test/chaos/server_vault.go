@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"refresher/internal/testport"
 )
 
 // vaultServer is the real Vault, with its storage on the disk.
@@ -36,7 +38,7 @@ const rootToken = "root"
 const patience = 60 * time.Second
 
 func newVault(program, dir string) (*vaultServer, error) {
-	port, err := freePort()
+	port, err := testport.Free()
 	if err != nil {
 		return nil, err
 	}

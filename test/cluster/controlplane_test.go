@@ -6,9 +6,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"refresher/internal/testport"
 )
 
 // controlPlane is a Kubernetes without nodes: etcd, the API server and the
@@ -58,9 +61,13 @@ func (c *controlPlane) start(ctx context.Context) error {
 	if err := authority.issueAll(); err != nil {
 		return err
 	}
-	ports, err := freePorts(3)
-	if err != nil {
-		return err
+	var ports [3]string
+	for i := range ports {
+		port, err := testport.Free()
+		if err != nil {
+			return err
+		}
+		ports[i] = strconv.Itoa(port)
 	}
 	etcd := "http://127.0.0.1:" + ports[0]
 	c.url, c.caFile = "https://127.0.0.1:"+ports[2], authority.file("ca.crt")

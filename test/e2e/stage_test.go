@@ -3,7 +3,6 @@ package e2e
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,6 +16,7 @@ import (
 	"refresher/internal/credential"
 	"refresher/internal/providersim"
 	"refresher/internal/redistest"
+	"refresher/internal/testport"
 	"refresher/internal/vaulttest"
 	"refresher/vault"
 )
@@ -153,7 +153,7 @@ func (s *stage) environ(dir string, env ...string) []string {
 // run starts a replica and waits until it is ready.
 func (s *stage) run(dir string, env ...string) *process {
 	s.t.Helper()
-	address := freeAddress(s.t)
+	address := testport.Address(s.t)
 	p := &process{t: s.t, out: &lockedBuffer{}, Address: "http://" + address, done: make(chan error, 1)}
 	p.cmd = exec.Command(binary(s.t), "run")
 	p.cmd.Env = append(s.environ(dir, env...), "REFRESHER_HTTP_LISTEN="+address)
@@ -202,16 +202,6 @@ func get(url string) int {
 	}
 	_ = res.Body.Close()
 	return res.StatusCode
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // noSecrets searches a text for everything that the simulators ever handed out.

@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io/fs"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -22,6 +21,7 @@ import (
 	"refresher/internal/credential"
 	"refresher/internal/providersim"
 	"refresher/internal/redistest"
+	"refresher/internal/testport"
 	"refresher/internal/vaulttest"
 	"refresher/vault"
 )
@@ -51,7 +51,7 @@ func (i *image) checkService(t *testing.T, ca authority) {
 		t.Fatal(err)
 	}
 
-	address, spool, before := freeAddress(t), i.newVolume(t), i.tree(t)
+	address, spool, before := testport.Address(t), i.newVolume(t), i.tree(t)
 	env := []string{
 		"VAULT_ADDR=" + behindTLS(t, vaultServer.Address, ca), "VAULT_TOKEN=" + vaultServer.RootToken,
 		"REDIS_URL=redis://" + redisServer.Addr, "REFRESHER_EGRESS_ALLOW=127.0.0.1", "REFRESHER_HTTP_LISTEN=" + address,
@@ -191,14 +191,4 @@ func behindTLS(t *testing.T, address string, ca authority) string {
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	return server.URL
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +15,7 @@ import (
 	"refresher/internal/credential"
 	"refresher/internal/providersim"
 	"refresher/internal/redistest"
+	"refresher/internal/testport"
 	"refresher/internal/vaulttest"
 	"refresher/vault"
 )
@@ -80,7 +80,7 @@ func (s *stage) run() {
 	if err != nil {
 		s.t.Fatalf("%v: run make build", err)
 	}
-	dir, address := s.t.TempDir(), freeAddress(s.t)
+	dir, address := s.t.TempDir(), testport.Address(s.t)
 	r := &replica{spool: filepath.Join(dir, "spool"), log: filepath.Join(dir, "log"), url: "http://" + address, done: make(chan error, 1)}
 	log, err := os.Create(r.log)
 	if err != nil {
@@ -200,16 +200,6 @@ func (s *stage) loseBoth(lasts time.Duration) {
 	s.server.Seal()
 	s.emptyRedis(lasts)
 	s.server.Unseal()
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // fetch returns what a URL answers with 200.
