@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
 	"time"
 )
 
@@ -44,6 +47,7 @@ func (r *rig) choose(s Step, side Side) *Fault {
 	if !ok {
 		return nil
 	}
+	draw.Kind = r.insteadOf(draw.Kind)
 	if !r.begin(draw.Kind, s) {
 		r.plan.Again(s.Boundary, side)
 		return nil
@@ -64,16 +68,20 @@ func (r *rig) begin(k Kind, s Step) bool {
 		return false
 	}
 	switch k {
-	case Seal, VaultDie:
+	case Seal, VaultDie, Revoke, Key:
 		return r.vault.reserve()
 	case SetBack:
-		return r.redis.intact(sinceLoss) && r.vault.reserve()
-	case Flush, RedisDie, Failover:
+		ready := r.redis.intact(sinceLoss) && r.vault.reserve()
+		r.wantsSetBack.Store(!ready)
+		return ready
+	case Flush, RedisDie, Failover, Evict:
 		return r.redis.reserve()
 	case DiskFull:
 		return r.replicas[s.Replica-1].spool.reserve()
 	case Person, Reapply:
 		return r.person.owns(s.ID)
+	case Delete:
+		return r.person.begin(s.ID)
 	default:
 		return true
 	}
@@ -85,18 +93,27 @@ func (r *rig) begin(k Kind, s Step) bool {
 // bear both within one round of visits, so the rig does not ask for that.
 const sinceLoss = 30 * time.Second
 
-// bearable keeps from a fleet whose Vault was just set back what would take the
-// spent list from it too.
+// bearable keeps from a fleet whose Vault was just set back, or is about to be, what
+// would take the spent list from it too.
 func (r *rig) bearable(k Kind, s Step) bool {
-	if !r.settingBack() {
-		return true
-	}
+	back := r.settingBack()
 	switch k {
-	case Flush, RedisDie, Failover, SetBack:
-		return false
+	case SetBack:
+		return !back
+	case Flush, RedisDie, Failover, Evict:
+		return !back && !r.wantsSetBack.Load()
 	default:
-		return s.Boundary != Spent
+		return !back || s.Boundary != Spent
 	}
+}
+
+// insteadOf puts Vault back in another fault's stead once Redis was left alone for long
+// enough: a plan that takes something from Redis every few seconds would never come to it.
+func (r *rig) insteadOf(k Kind) Kind {
+	if r.wantsSetBack.Load() && r.redis.intact(sinceLoss) {
+		return SetBack
+	}
+	return k
 }
 
 // strike carries a fault out. It returns when it has taken hold, and says what
@@ -134,6 +151,14 @@ func (r *rig) strikeOthers(f *Fault) {
 		r.person.authorize(f.ID, "anew, in the middle")
 	case Reapply:
 		r.person.reapply(f.ID)
+	case Delete:
+		r.person.remove(f)
+	case Revoke:
+		login := r.replicas[f.Replica-1].vault.login()
+		r.note("the process's token for Vault is revoked", r.vault.insist(r.ctx, http.MethodPost, "auth/token/revoke", map[string]any{"token": login}, nil))
+		r.vault.release()
+	case Key:
+		r.strikeKeys(f)
 	case Seal, VaultDie, SetBack:
 		r.strikeVault(f)
 	default:
@@ -271,8 +296,44 @@ func (r *rig) putBack(copied string) error {
 	return r.vault.start(r.ctx)
 }
 
+// strikeKeys makes a newer escrow key, as an administrator would, or deletes all of them
+// for a while.
+func (r *rig) strikeKeys(f *Fault) {
+	if f.Chance < 0.5 {
+		r.note("there is a newer escrow key", r.administrate("vault", "escrow-key"))
+		r.vault.release()
+		return
+	}
+	r.note("the escrow keys are deleted", r.vault.eachEscrowKey(r.ctx, http.MethodDelete, "secret/data/", nil))
+	r.later(f.span(0, 4*time.Second), func() {
+		r.note("the escrow keys are undeleted", r.vault.eachEscrowKey(r.ctx, http.MethodPost, "secret/undelete/", map[string]any{"versions": []int{1}}))
+		r.over(f)
+		r.vault.release()
+	})
+}
+
+// administrate runs the service's own command with an administrator's token.
+func (r *rig) administrate(args ...string) error {
+	cmd := exec.CommandContext(r.ctx, r.options.refresher, args...)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + r.dir, "VAULT_ADDR=" + r.vault.address, "VAULT_TOKEN=" + rootToken}
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, said)
+	}
+	return nil
+}
+
 func (r *rig) strikeRedis(f *Fault) {
 	switch f.Kind {
+	case Evict:
+		policies := []string{"allkeys-random", "volatile-random", "noeviction"}
+		policy := policies[int(f.Chance*float64(len(policies)))]
+		r.note("Redis has no memory left: "+policy, r.redis.master().starve(policy))
+		r.later(f.span(300*time.Millisecond, 4*time.Second), func() {
+			r.note("Redis has memory again", r.redis.master().feed())
+			r.over(f)
+			r.redis.release()
+		})
+		return
 	case Flush:
 		r.note("Redis is flushed", r.redis.flush())
 		r.redis.release()

@@ -26,11 +26,13 @@ type options struct {
 	tenants   int
 	others    int
 	outage    time.Duration
+	clocks    bool
 	where     []Boundary // empty: all
 	what      []Kind     // empty: all
 	dir       string
 	report    string
 	commit    string
+	root      string // of this repository
 	refresher string
 	vaultDev  string
 	// attack takes the place of the plan's faults, in a scenario.
@@ -57,6 +59,16 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	o, err := parse(args, stderr)
 	if err != nil {
 		return err
+	}
+	if o.clocks {
+		dir, err := os.MkdirTemp("", "chaos-clocks-")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		if o.refresher, err = apart(ctx, o.root, dir); err != nil {
+			return err
+		}
 	}
 	began := time.Now()
 	faults, err := attack(ctx, o, stdout)
@@ -94,6 +106,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.tenants, "tenants", 120, "tenants, each with a rotating credential")
 	flags.IntVar(&o.others, "others", 3, "tenants that have a credential of each other method, too")
 	flags.DurationVar(&o.outage, "outage", time.Minute, "how long Redis is gone in the second part; 0 leaves it out")
+	flags.BoolVar(&o.clocks, "clocks", true, "the replicas' clocks differ; the service is built once more for that")
 	flags.Func("where", "only these `boundaries`, separated by commas", listOf(&o.where, boundaries()))
 	flags.Func("what", "only these `kinds` of faults, separated by commas", listOf(&o.what, allKinds()))
 	flags.StringVar(&o.dir, "dir", "", "an empty `folder` for logs and stories; a temporary one by default, removed if all is well")
@@ -135,6 +148,7 @@ func (o *options) findPrograms() error {
 			break
 		}
 	}
+	o.root = root
 	for name, at := range map[string]*string{"refresher": &o.refresher, "vault-dev": &o.vaultDev} {
 		if *at == "" {
 			*at = filepath.Join(root, "bin", name)
@@ -197,7 +211,10 @@ func attack(ctx context.Context, o options, out io.Writer) (*result, error) {
 // conclude takes what is left to see, stops everything and passes the verdict.
 func (r *rig) conclude() (*verdict, error) {
 	paths := r.evidence()
-	secrets := append(r.sims.Secrets(), r.token)
+	if r.options.clocks {
+		r.clocksDiffer()
+	}
+	secrets := slices.Concat(r.sims.Secrets(), r.secrets.known, []string{r.secretID})
 	if err := r.close(); err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,7 +26,12 @@ type account struct {
 	asked    bool   // the service has asked for an authorization, and not published a token since
 	last     time.Time
 	times    []time.Time // of each authorization
+	removed  []removal
+	gone     bool
 }
+
+// removal is a time for which a credential was not stored.
+type removal struct{ from, to time.Time }
 
 // rotatingName is the name that each tenant's rotating credential has.
 const rotatingName = "main"
@@ -135,6 +141,48 @@ func (p *person) reapply(id string) {
 	fields["refresh_token"] = first
 	p.rig.story.tell(0, id, "the first version of the credential is stored again")
 	p.put(id, fields)
+}
+
+// begin reserves a credential for its removal; false if that is under way, or if it is
+// not a rotating one.
+func (p *person) begin(id string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a := p.all[id]
+	if a == nil || a.gone {
+		return false
+	}
+	a.gone = true
+	return true
+}
+
+// remove deletes a credential, with every trace of it every other time, and stores it
+// again after a while: now and then only after a scan has seen it gone.
+func (p *person) remove(f *Fault) {
+	metadata := int(f.Chance*1000)%2 == 0
+	p.rig.story.tell(0, f.ID, "the credential is deleted, its metadata too: %t", metadata)
+	p.rig.note("a credential is deleted", p.rig.vault.remove(p.rig.ctx, f.ID, metadata))
+	from := time.Now()
+	p.rig.later(f.span(200*time.Millisecond, 12*time.Second), func() {
+		p.mu.Lock()
+		a := p.all[f.ID]
+		fields := maps.Clone(a.fields)
+		p.mu.Unlock()
+		p.rig.note("a credential is stored again", p.rig.vault.store(p.rig.ctx, f.ID, fields))
+		p.rig.over(f)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		a.gone = false
+		a.removed = append(a.removed, removal{from, time.Now()})
+	})
+}
+
+// removedBetween reports whether the credential was not stored in a part of a span of time.
+func (p *person) removedBetween(id string, from, to time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a := p.all[id]
+	return a != nil && slices.ContainsFunc(a.removed, func(r removal) bool { return r.from.Before(to) && r.to.After(from) })
 }
 
 // owns reports whether a credential is a rotating one.

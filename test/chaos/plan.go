@@ -27,9 +27,13 @@ const (
 	Flush    Kind = "flush"    // Redis loses everything
 	RedisDie Kind = "redis"    // Redis is killed, and comes back empty
 	Failover Kind = "failover" // Redis's replica is promoted
+	Evict    Kind = "evict"    // Redis has no memory left: it throws keys away, or takes no writes
+	Revoke   Kind = "revoke"   // the process's token for Vault is no longer good
+	Key      Kind = "key"      // the escrow keys: a newer one, or they are deleted and come back
 	DiskFull Kind = "disk"     // the spool's disk is full for a while
 	Person   Kind = "person"   // a person authorizes anew, in the middle
 	Reapply  Kind = "reapply"  // Terraform puts an older document back, in the middle
+	Delete   Kind = "delete"   // the credential is deleted in the middle, and stored again later
 )
 
 // weighted is a kind with how often it is drawn in comparison.
@@ -55,9 +59,13 @@ func kinds() []weighted {
 		{Flush, 40},
 		{RedisDie, 30},
 		{Failover, 30},
+		{Evict, 30},
+		{Revoke, 30},
+		{Key, 15},
 		{DiskFull, 35},
 		{Person, 25},
 		{Reapply, 25},
+		{Delete, 25},
 	}
 }
 
@@ -80,7 +88,7 @@ func applies(k Kind, b Boundary, s Side) bool {
 	case Refuse:
 		provider := s == Before && (b == Request || b == Answer)
 		return provider || slices.Contains([]Boundary{Read, Intent, Commit, Publish}, b)
-	case Person, Reapply:
+	case Person, Reapply, Delete:
 		return !slices.Contains([]Boundary{Lease, Read, Spent}, b)
 	default:
 		return true

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -23,6 +24,7 @@ type vaultProxy struct {
 	server  *http.Server
 	address string
 	out     *http.Transport
+	token   atomic.Value // a string: the process's, as it was last seen
 }
 
 func newVaultProxy(r *rig, replica int) (*vaultProxy, error) {
@@ -42,6 +44,12 @@ func newVaultProxy(r *rig, replica int) (*vaultProxy, error) {
 func (p *vaultProxy) close() {
 	_ = p.server.Close()
 	p.out.CloseIdleConnections()
+}
+
+// login returns the process's token for Vault, as it was last seen.
+func (p *vaultProxy) login() string {
+	token, _ := p.token.Load().(string)
+	return token
 }
 
 // exchanged is a request's answer, read whole.
@@ -70,6 +78,9 @@ func (p *vaultProxy) pass(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		panic(http.ErrAbortHandler)
+	}
+	if token := r.Header.Get("X-Vault-Token"); token != "" && p.token.Swap(token) != token {
+		p.rig.secrets.handedOut(token)
 	}
 	call, known := readVaultCall(r.Method, r.URL.Path, body)
 	step := p.step(call, known)

@@ -73,7 +73,7 @@ type replica struct {
 }
 
 // newReplica makes the surroundings of a replica; it does not run yet.
-func newReplica(r *rig, n int, token string) (*replica, error) {
+func newReplica(r *rig, n int) (*replica, error) {
 	rep := &replica{n: n, program: r.options.refresher, log: filepath.Join(r.dir, fmt.Sprintf("replica-%d.log", n)), unwatch: func() {}}
 	var err error
 	if rep.spool, err = newSpoolDir(filepath.Join(r.dir, fmt.Sprintf("disk-%d", n))); err != nil {
@@ -94,9 +94,10 @@ func newReplica(r *rig, n int, token string) (*replica, error) {
 	}
 	rep.address = fmt.Sprintf("127.0.0.1:%d", port)
 	rep.env = append([]string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + r.dir, "VAULT_ADDR=" + rep.vault.address, "VAULT_TOKEN=" + token,
+		"PATH=" + os.Getenv("PATH"), "HOME=" + r.dir, "VAULT_ADDR=" + rep.vault.address,
+		"REFRESHER_VAULT_AUTH_APPROLE_ROLE_ID=" + r.roleID, "REFRESHER_VAULT_AUTH_APPROLE_SECRET_ID=" + r.secretID,
 		"REDIS_URL=" + rep.redis.url(), "REFRESHER_EGRESS_PROXY=" + rep.provider.url(), "REFRESHER_ESCROW_DIR=" + rep.spool.dir,
-		"REFRESHER_HTTP_LISTEN=" + rep.address,
+		"REFRESHER_HTTP_LISTEN=" + rep.address, clockVariable + "=" + clockOf(n).String(),
 	}, settings()...)
 	return rep, nil
 }

@@ -40,6 +40,8 @@ type rig struct {
 
 	mending sync.WaitGroup // what undoes faults
 	ending  atomic.Bool
+	// wantsSetBack: the plan wants Vault put back, as soon as Redis was left alone for a while.
+	wantsSetBack atomic.Bool
 
 	mu        sync.Mutex
 	faults    []*Fault
@@ -48,7 +50,8 @@ type rig struct {
 	defects   []error       // of the rig's own
 	wrong     []failure     // what a scenario found
 	settled   time.Duration // until everything was whole, after the last fault
-	token     string        // the service's, for Vault
+	roleID    string        // the service's, for Vault
+	secretID  string
 }
 
 // setBack is a time at which Vault's storage was put back.
@@ -77,11 +80,11 @@ func newRig(ctx context.Context, o options, dir string, log io.Writer) (*rig, er
 	if err := r.startStores(); err != nil {
 		return r, err
 	}
-	if r.token, err = r.serviceToken(); err != nil {
+	if err := r.enrol(); err != nil {
 		return r, err
 	}
 	for n := 1; n <= o.replicas; n++ {
-		rep, err := newReplica(r, n, r.token)
+		rep, err := newReplica(r, n)
 		if err != nil {
 			return r, err
 		}
@@ -104,19 +107,45 @@ func (r *rig) startStores() error {
 	return err
 }
 
-// serviceToken makes a token that may do what the service may, and no more.
-func (r *rig) serviceToken() (string, error) {
+// How long the service's tokens for Vault last: they are renewed, and replaced, all
+// the time.
+const (
+	loginTTL    = 20 * time.Second
+	loginMaxTTL = time.Minute
+)
+
+// enrol makes the role that the service logs in with. It may do what the service must,
+// and no more.
+func (r *rig) enrol() error {
 	policy := map[string]any{"policy": vault.Settings{}.Policy()}
-	if err := r.vault.insist(r.ctx, http.MethodPut, "sys/policies/acl/refresher", policy, nil); err != nil {
-		return "", err
+	role := map[string]any{
+		"token_policies": []string{"refresher"}, "token_ttl": loginTTL.String(), "token_max_ttl": loginMaxTTL.String(),
+	}
+	for _, step := range []struct {
+		path string
+		body map[string]any
+	}{
+		{"sys/policies/acl/refresher", policy},
+		{"sys/auth/approle", map[string]any{"type": "approle"}},
+		{"auth/approle/role/refresher", role},
+	} {
+		if err := r.vault.insist(r.ctx, http.MethodPost, step.path, step.body, nil); err != nil {
+			return err
+		}
 	}
 	var reply struct {
-		Auth struct {
-			Token string `json:"client_token"`
-		} `json:"auth"`
+		Data struct {
+			RoleID   string `json:"role_id"`
+			SecretID string `json:"secret_id"`
+		} `json:"data"`
 	}
-	err := r.vault.insist(r.ctx, http.MethodPost, "auth/token/create", map[string]any{"policies": []string{"refresher"}, "period": "24h"}, &reply)
-	return reply.Auth.Token, err
+	if err := r.vault.insist(r.ctx, http.MethodGet, "auth/approle/role/refresher/role-id", nil, &reply); err != nil {
+		return err
+	}
+	r.roleID = reply.Data.RoleID
+	err := r.vault.insist(r.ctx, http.MethodPost, "auth/approle/role/refresher/secret-id", nil, &reply)
+	r.secretID = reply.Data.SecretID
+	return err
 }
 
 // onboard stores the fleet.

@@ -17,7 +17,15 @@ type secretSearch struct {
 	mu    sync.Mutex
 	found []string   // what was found where, with the start of the secret alone
 	seen  []sighting // what passed by and looks like a secret
+	known []string   // secrets that are not the simulators'
 	bytes int64
+}
+
+// handedOut takes down a secret that is not one of the simulators'.
+func (s *secretSearch) handedOut(secret string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known = append(s.known, secret)
 }
 
 // sighting is text that looks like a simulator's secret, and where it was.

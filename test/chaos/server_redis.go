@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -142,6 +143,54 @@ func (r *redisPair) intact(since time.Duration) bool {
 func (r *redisPair) flush() error {
 	_, err := r.master().do("FLUSHALL")
 	return err
+}
+
+// starve leaves the server no memory for half of what it holds, or none for more.
+func (s *redisServer) starve(policy string) error {
+	info, err := s.info("memory")
+	if err != nil {
+		return err
+	}
+	used, _ := strconv.Atoi(info["used_memory"])
+	empty, _ := strconv.Atoi(info["used_memory_startup"])
+	if used == 0 || empty == 0 {
+		return errors.New("redis does not say what memory it uses")
+	}
+	if _, err := s.do("CONFIG SET maxmemory-policy " + policy); err != nil {
+		return err
+	}
+	_, err = s.do(fmt.Sprintf("CONFIG SET maxmemory %d", (used+empty)/2))
+	return err
+}
+
+// feed gives the server its memory back.
+func (s *redisServer) feed() error {
+	_, err := s.do("CONFIG SET maxmemory 0")
+	return err
+}
+
+// info returns a section of what the server says of itself.
+func (s *redisServer) info(section string) (map[string]string, error) {
+	conn, err := net.DialTimeout("tcp", s.addr, time.Second)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := conn.Write([]byte("INFO " + section + "\r\n")); err != nil {
+		return nil, err
+	}
+	var reply bytes.Buffer
+	if err := readRESP(bufio.NewReader(conn), &reply); err != nil {
+		return nil, err
+	}
+	values := map[string]string{}
+	for line := range strings.Lines(reply.String()) {
+		if key, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			values[key] = value
+		}
+	}
+	return values, nil
 }
 
 func (r *redisPair) killMaster() { r.master().process.kill() }

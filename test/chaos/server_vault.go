@@ -173,6 +173,33 @@ func stored[T any](ctx context.Context, v *vaultServer, folder, id string) (T, e
 	return reply.Data.Data, err
 }
 
+// eachEscrowKey sends a request about each of the escrow keys.
+func (v *vaultServer) eachEscrowKey(ctx context.Context, method, folder string, body any) error {
+	var list struct {
+		Data struct {
+			Keys []string `json:"keys"`
+		} `json:"data"`
+	}
+	if err := v.insist(ctx, http.MethodGet, "secret/metadata/refresher/escrow-keys?list=true", nil, &list); err != nil {
+		return err
+	}
+	for _, id := range list.Data.Keys {
+		if err := v.insist(ctx, method, folder+"refresher/escrow-keys/"+id, body, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove deletes a credential as a person would: its last version, or every trace of it.
+func (v *vaultServer) remove(ctx context.Context, id string, metadata bool) error {
+	folder := "data"
+	if metadata {
+		folder = "metadata"
+	}
+	return v.insist(ctx, http.MethodDelete, "secret/"+folder+"/refresher/credentials/"+id, nil, nil)
+}
+
 // store writes a credential as a person would.
 func (v *vaultServer) store(ctx context.Context, id string, fields map[string]string) error {
 	return v.insist(ctx, http.MethodPost, "secret/data/refresher/credentials/"+id, map[string]any{"data": fields}, nil)

@@ -59,6 +59,7 @@ type circumstances struct {
 	setBacks      []setBack
 	redisLosses   []time.Time
 	authorizedIn  func(id string, from, to time.Time) bool
+	removedIn     func(id string, from, to time.Time) bool
 	presentations map[string]int // by hash, that reached the provider: its ledger's count
 }
 
@@ -67,7 +68,7 @@ func (r *rig) judge() *verdict {
 	v := &verdict{Again: map[string]int{}, Losses: map[string]int{}}
 	ledger := r.sims.Checkfront.Ledger()
 	c := circumstances{
-		faults: r.faults, setBacks: r.setBacks, redisLosses: r.redis.losses, authorizedIn: r.person.authorizedBetween,
+		faults: r.faults, setBacks: r.setBacks, redisLosses: r.redis.losses, authorizedIn: r.person.authorizedBetween, removedIn: r.person.removedBetween,
 		presentations: ledger.Presentations(),
 	}
 	rotations := ledger.Where(providersim.Match{Kind: providersim.KindExchange, Result: providersim.ResultOK})
@@ -82,7 +83,7 @@ func (r *rig) judge() *verdict {
 	v.judgeAnswers(r.seen, c)
 	v.judgeDeaths(r.seen, c)
 	v.judgePublications(r.seen)
-	v.judgeDelays(r.seen, rotations)
+	v.judgeDelays(r.seen, c, rotations)
 	return v
 }
 
@@ -308,7 +309,7 @@ func (v *verdict) judgePublications(o *observed) {
 }
 
 // judgeDelays measures for how long published tokens did not serve.
-func (v *verdict) judgeDelays(o *observed, rotations []providersim.Event) {
+func (v *verdict) judgeDelays(o *observed, c circumstances, rotations []providersim.Event) {
 	rotated := map[string][]time.Time{}
 	for _, e := range rotations {
 		id := o.owners[e.TokenHash]
@@ -321,17 +322,17 @@ func (v *verdict) judgeDelays(o *observed, rotations []providersim.Event) {
 				continue
 			}
 			if last.Status != "" {
-				v.delay(o, id, p, lastServed(last, rotated[id]))
+				v.delay(o, c, id, p, lastServed(last, rotated[id]))
 			}
 			last = p
 		}
 	}
 }
 
-func (v *verdict) delay(o *observed, id string, next publication, ended time.Time) {
+func (v *verdict) delay(o *observed, c circumstances, id string, next publication, ended time.Time) {
 	took := next.At.Sub(ended)
 	asked := slices.ContainsFunc(deathsOf(o, id), func(d *death) bool { return d.At.After(ended) && d.At.Before(next.At) })
-	if asked {
+	if asked || c.removedIn(id, ended, next.At) {
 		v.WorstAsked.take(took, id)
 	} else {
 		v.WorstAlone.take(took, id)

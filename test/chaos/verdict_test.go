@@ -19,6 +19,7 @@ type scene struct {
 func newScene() *scene {
 	return &scene{observed: newObserved(), now: time.Now(), circumstances: circumstances{
 		authorizedIn:  func(string, time.Time, time.Time) bool { return false },
+		removedIn:     func(string, time.Time, time.Time) bool { return false },
 		presentations: map[string]int{},
 	}}
 }
@@ -71,7 +72,7 @@ func (s *scene) judge() *verdict {
 	v.judgeAnswers(s.observed, s.circumstances)
 	v.judgeDeaths(s.observed, s.circumstances)
 	v.judgePublications(s.observed)
-	v.judgeDelays(s.observed, s.rotations)
+	v.judgeDelays(s.observed, s.circumstances, s.rotations)
 	return v
 }
 
@@ -299,7 +300,7 @@ func TestDelays(t *testing.T) {
 	s.deaths["x"] = &death{At: at(50), ID: "acme/main"}
 	rotations := []providersim.Event{{TokenHash: "t1", At: at(9)}, {TokenHash: "t2", At: at(25)}}
 	v := &verdict{}
-	v.judgeDelays(s.observed, rotations)
+	v.judgeDelays(s.observed, s.circumstances, rotations)
 	if v.WorstAlone.took != 3*time.Second || v.WorstAsked.took != 20*time.Second {
 		t.Errorf("by itself %s, with a person %s; want 3 s and 20 s", v.WorstAlone, v.WorstAsked)
 	}
