@@ -37,7 +37,9 @@ func (e *Error) Error() string {
 	}
 	parts = append(parts, e.Messages...)
 	if e.Err != nil {
-		parts = append(parts, e.Err.Error())
+		// The library makes a plain error of what an answer to a write says beside its
+		// data, and joined errors have a line each.
+		parts = append(parts, oneLine(e.Err.Error()))
 	}
 	return strings.Join(parts, ": ")
 }

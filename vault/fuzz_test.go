@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"refresher/internal/credential"
@@ -65,7 +66,9 @@ func FuzzReply(f *testing.F) {
 	replies := &canned{}
 	server := httptest.NewServer(replies)
 	f.Cleanup(server.Close)
-	client, err := vault.Open(f.Context(), vault.Settings{Address: server.URL, Auth: vault.Auth{Token: "stand-in"}}, vault.Hooks{})
+	// No machine is so busy that it takes a minute.
+	settings := vault.Settings{Address: server.URL, Auth: vault.Auth{Token: "stand-in"}, Timeout: time.Minute}
+	client, err := vault.Open(f.Context(), settings, vault.Hooks{})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -119,7 +122,11 @@ func checkRefusal(t *testing.T, err error, body []byte) {
 		return
 	}
 	for _, value := range doc.Data.Data {
-		if s, ok := value.(string); ok && len(s) >= 16 && strings.Contains(text, s) && !strings.Contains(s, " ") {
+		s, ok := value.(string)
+		if !ok || len(s) < 16 || strings.Contains(s, " ") || bytes.Count(body, []byte(s)) > 1 {
+			continue // what stands there twice may be in Vault's words, too, or a field's name
+		}
+		if strings.Contains(text, s) {
 			t.Errorf("the error shows a value: %s", text)
 		}
 	}

@@ -103,6 +103,9 @@ func (k *Key) redact(text string) string {
 	if u.RawQuery != "" {
 		query = "?" + shownSecret
 	}
+	if user+query == "" {
+		return text // put together anew it might be written in another way
+	}
 	return u.Scheme + "://" + user + u.Host + u.Path + query
 }
 
