@@ -54,7 +54,7 @@ func main() {
 	}
 }
 
-// command reads the command line, makes the runs and writes the report.
+// command reads the command line, and makes the runs that it asks for.
 func command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	o, err := parse(args, stderr)
 	if err != nil {
@@ -62,14 +62,19 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	}
 	if o.clocks {
 		dir, err := os.MkdirTemp("", "chaos-clocks-")
+		if err == nil {
+			defer func() { _ = os.RemoveAll(dir) }()
+			o.refresher, err = apart(ctx, o.root, dir)
+		}
 		if err != nil {
 			return err
 		}
-		defer func() { _ = os.RemoveAll(dir) }()
-		if o.refresher, err = apart(ctx, o.root, dir); err != nil {
-			return err
-		}
 	}
+	return runs(ctx, o, stdout)
+}
+
+// runs makes the runs and writes the report.
+func runs(ctx context.Context, o options, stdout io.Writer) error {
 	began := time.Now()
 	faults, err := attack(ctx, o, stdout)
 	if err != nil {
