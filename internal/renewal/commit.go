@@ -69,29 +69,33 @@ func (t *turn) rotated(result refreshers.Result, startedAt time.Time) credential
 	return next
 }
 
-// commit writes the rotated grant, for as long as it takes. On success t holds
-// what is in Vault.
+// commit writes the rotated grant, for as long as it takes. What is known of the
+// document is read anew when it has become old: the call, or a wait, took long. On
+// success t holds what is in Vault.
 func (e *Engine) commit(ctx context.Context, t *turn, ref escrow.Ref, next credential.Grant) error {
-	seed, cas := lastSeed(t.grant), t.version
+	seed, over := lastSeed(t.grant), t.read
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, e.limits.CommitRetryMax) {
-		version, err := e.Grants.PutGrant(ctx, t.entry.ID, next, cas)
+		read, err := e.writeGrant(ctx, t.entry.ID, next, over)
 		if err == nil {
-			t.grant, t.version = next, version
+			t.grant, t.read = next, read
 			return nil
 		}
-		e.Observer.Event(EventCommitConflict, t.cred.Provider)
-		doc, version, readErr := e.Grants.Grant(ctx, t.entry.ID)
+		old := errors.Is(err, errOldReading)
+		if !old {
+			e.Observer.Event(EventCommitConflict, t.cred.Provider)
+		}
+		doc, read, readErr := e.readGrant(ctx, t.entry.ID)
 		if readErr == nil {
 			switch readBack(doc, next, ref.Presented, seed) {
 			case foundOurs:
-				t.grant, t.version = doc, version
+				t.grant, t.read = doc, read
 				return nil
 			case foundOther:
 				return errOvertaken
 			}
-			moved := version != cas
-			cas, next.Generation = version, max(next.Generation, doc.Generation+1)
-			if moved && errors.Is(err, credential.ErrConflict) {
+			moved := read.version != over.version
+			over, next.Generation = read, max(next.Generation, doc.Generation+1)
+			if old || moved && errors.Is(err, credential.ErrConflict) {
 				continue
 			}
 		}

@@ -83,13 +83,14 @@ func (l Limits) decideOwn(s situation) (step, time.Time) {
 
 // decideOther: the intent is someone else's, who alone knows whether an answer
 // came. It is left alone for as long as they could come back, and while the
-// published token still serves.
+// published token still serves. A probe that was put off is its owner's for one
+// in-flight bound from NotBefore on, which nobody moves while the intent is open.
 func (l Limits) decideOther(s situation) (step, time.Time) {
 	intent, after := s.grant.Intent, l.TakeoverAfter
 	if s.dormant {
 		after = l.TakeoverAfterDormant
 	}
-	at := latest(intent.BeganAt.Add(after), s.tokenExpiresAt, intent.NotBefore)
+	at := latest(intent.BeganAt.Add(after), s.tokenExpiresAt, intent.NotBefore.Add(l.InFlightBound))
 	if s.now.Before(at) {
 		// Looked at often: its owner may commit and die before publishing.
 		return stepWait, earliest(at, s.now.Add(l.recheck()))

@@ -32,6 +32,9 @@
 // The tests search a model of all this (package model) for every way in which
 // processes, Vault, Redis and people can come in between.
 //
+// A check-and-set knows a document by its version, and a restore of Vault takes
+// versions back. Nothing is therefore written on the strength of an old reading (reading.go).
+//
 // Decisions are pure functions over what was read (schedule.go, decide.go);
 // the rest carries them out.
 package renewal

@@ -52,7 +52,7 @@ func (e *Engine) Drain(ctx context.Context) []credential.ID {
 
 func (e *Engine) drainOne(ctx context.Context, ref escrow.Ref) error {
 	v := e.newVisit(credential.Entry{ID: ref.ID})
-	doc, version, err := e.Grants.Grant(ctx, ref.ID)
+	doc, read, err := e.readGrant(ctx, ref.ID)
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (e *Engine) drainOne(ctx context.Context, ref escrow.Ref) error {
 	// One try at each tick: an answer that cannot be committed holds up no other.
 	once := make(chan struct{})
 	close(once)
-	outcome, done := e.settle(ctx, &turn{visit: v, grant: doc, version: version, leave: once}, ref)
+	outcome, done := e.settle(ctx, &turn{visit: v, grant: doc, read: read, leave: once}, ref)
 	if done {
 		return outcome.Err
 	}

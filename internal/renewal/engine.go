@@ -267,6 +267,9 @@ func pausedMessage(id credential.ID) string {
 // nobody's fault at the provider, so no failure is counted.
 func (e *Engine) storeFailed(v *visit, err error) Outcome {
 	wait := time.Duration(float64(e.limits.StoreRetry) * (0.5 + e.random()))
+	if errors.Is(err, errOldReading) {
+		wait = 0 // all that it needs is another look
+	}
 	v.memo.Forced = v.entry.Memo.Forced
 	return Outcome{Result: ResultFailed, Due: time.Now().Add(wait), Memo: v.memo, Err: err}
 }

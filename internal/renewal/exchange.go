@@ -111,7 +111,15 @@ func (e *Engine) stillOpen(ctx context.Context, t *turn, err error) Outcome {
 func (e *Engine) unspent(ctx context.Context, t *turn, cause error) Outcome {
 	next := t.grant.Clone()
 	next.State, next.Intent = credential.GrantIdle, nil
-	if err := e.putGrant(ctx, t, next); err != nil {
+	err := e.putGrant(ctx, t, next)
+	if errors.Is(err, errOldReading) { // the call took long
+		if _, unchanged, readErr := e.readIntentAgain(ctx, t); unchanged {
+			err = e.putGrant(ctx, t, next)
+		} else {
+			err = errors.Join(err, readErr)
+		}
+	}
+	if err != nil {
 		t.log.Warn().Err(err).Msg("the intent could not be closed; it will be probed")
 	}
 	return e.failed(ctx, t.visit, cause)

@@ -76,10 +76,16 @@ func TestModelHolds(t *testing.T) {
 		"a process dies, with its spool and the copy in Redis": {model.Options{
 			Faults: 3, Budget: each(1, model.Crash, model.SpoolLost, model.RedisFlush),
 		}, 50_000},
+		"the owner of a probe that was put off is gone": {model.Options{
+			Faults: 3, Budget: each(1, model.AnswerLost, model.Crash, model.SpoolLost),
+		}, 20_000},
 		"two deaths": {model.Options{Faults: 2, Budget: each(2, model.Crash)}, 100_000},
 		"a process stands still, and the lease is lost": {model.Options{Faults: 2, Budget: each(1, model.Pause, model.LeaseLost, model.AnswerLost)}, 35_000},
 		"Vault's storage is put back": {model.Options{
 			Faults: 2, Budget: each(1, model.Backup, model.Restore, model.RedisFlush, model.AnswerLost),
+		}, 40_000},
+		"Vault's storage is put back while a worker stands still": {model.Options{
+			Faults: 2, Budget: each(1, model.Backup, model.Restore, model.LeaseLost),
 		}, 40_000},
 		"a person meets a rotation": {model.Options{
 			Faults: 3, Budget: each(1, model.NewSeed, model.SeedAgain, model.LeaseLost, model.WriteAnswerLost),
@@ -108,18 +114,19 @@ func TestModelFindsWhatIsBroken(t *testing.T) {
 		budget  model.Budget
 		want    []model.Wrong
 	}{
-		"no intent":                   {model.Break{NoIntent: true}, 1, each(1, model.RedisOutage), []model.Wrong{model.AtOnce, model.AgainUnproven}},
-		"intent after the call":       {model.Break{IntentAfterCall: true}, 1, each(1, model.RedisOutage), []model.Wrong{model.AtOnce, model.AgainUnproven}},
-		"check-and-set at the commit": {model.Break{OnlyCommitChecks: true}, 1, each(1, model.RedisOutage), []model.Wrong{model.LostAvoidably}},
-		"takeover at once":            {model.Break{TakeoverAtOnce: true}, 1, each(1, model.LeaseLost, model.Crash, model.Pause), []model.Wrong{model.DeadTooSoon}},
-		"a lost lease cancels":        {model.Break{CancelOnLeaseLost: true}, 1, each(1, model.LeaseLost), []model.Wrong{model.AgainUnproven}},
-		"no owner rule":               {model.Break{NoOwnerRule: true}, 1, each(1, model.Crash), []model.Wrong{model.DeadTooSoon}},
-		"no spent list":               {model.Break{NoSpentList: true}, 1, each(1, model.Backup, model.Restore), []model.Wrong{model.AgainUnproven}},
-		"no reading back":             {model.Break{NoReadBack: true}, 1, each(1, model.AnswerLost, model.Delay, model.Crash), []model.Wrong{model.LostAvoidably}},
-		"no room":                     {model.Break{NoRoom: true}, 1, each(1, model.DiskStuck), []model.Wrong{model.NoPlace}},
-		"a stale seed is the newest":  {model.Break{StaleSeedLast: true}, 2, each(1, model.LeaseLost, model.SeedAgain), []model.Wrong{model.LostAvoidably}},
-		"former tokens are forgotten": {model.Break{FormerForgotten: true}, 2, each(1, model.RedisOutage, model.SeedAgain), []model.Wrong{model.LostAvoidably}},
-		"a dead token is adopted":     {model.Break{DeadCopied: true}, 2, each(1, model.Crash, model.SeedAgain), []model.Wrong{model.LostAvoidably}},
+		"no intent":                    {model.Break{NoIntent: true}, 1, each(1, model.RedisOutage), []model.Wrong{model.AtOnce, model.AgainUnproven}},
+		"intent after the call":        {model.Break{IntentAfterCall: true}, 1, each(1, model.RedisOutage), []model.Wrong{model.AtOnce, model.AgainUnproven}},
+		"check-and-set at the commit":  {model.Break{OnlyCommitChecks: true}, 1, each(1, model.RedisOutage), []model.Wrong{model.LostAvoidably}},
+		"takeover at once":             {model.Break{TakeoverAtOnce: true}, 1, each(1, model.LeaseLost, model.Crash, model.Pause), []model.Wrong{model.DeadTooSoon}},
+		"a lost lease cancels":         {model.Break{CancelOnLeaseLost: true}, 1, each(1, model.LeaseLost), []model.Wrong{model.AgainUnproven}},
+		"no owner rule":                {model.Break{NoOwnerRule: true}, 1, each(1, model.Crash), []model.Wrong{model.DeadTooSoon}},
+		"no spent list":                {model.Break{NoSpentList: true}, 1, each(1, model.Backup, model.Restore), []model.Wrong{model.AgainUnproven}},
+		"no reading back":              {model.Break{NoReadBack: true}, 1, each(1, model.AnswerLost, model.Delay, model.Crash), []model.Wrong{model.LostAvoidably}},
+		"no room":                      {model.Break{NoRoom: true}, 1, each(1, model.DiskStuck), []model.Wrong{model.NoPlace}},
+		"a stale seed is the newest":   {model.Break{StaleSeedLast: true}, 2, each(1, model.LeaseLost, model.SeedAgain), []model.Wrong{model.LostAvoidably}},
+		"former tokens are forgotten":  {model.Break{FormerForgotten: true}, 2, each(1, model.RedisOutage, model.SeedAgain), []model.Wrong{model.LostAvoidably}},
+		"an old reading is written on": {model.Break{OldReadings: true}, 2, each(1, model.Backup, model.Restore, model.LeaseLost), []model.Wrong{model.Blind}},
+		"a dead token is adopted":      {model.Break{DeadCopied: true}, 2, each(1, model.Crash, model.SeedAgain), []model.Wrong{model.LostAvoidably}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -14,10 +14,11 @@ const publishTries = 5
 
 // publish writes the token that change makes of the published one. change
 // returns false if there is nothing to write. It is asked again if another
-// writer comes in between, so the generation only ever goes forward.
+// writer comes in between, or too much time, so the generation only ever goes forward.
 func (e *Engine) publish(ctx context.Context, v *visit, change func(current credential.Token) (credential.Token, bool)) error {
 	ctx = context.WithoutCancel(ctx)
 	for range publishTries {
+		readAt := time.Now()
 		current, version, err := e.published(ctx, v)
 		if err != nil {
 			return fmt.Errorf("publish the token: %w", err)
@@ -29,6 +30,9 @@ func (e *Engine) publish(ctx context.Context, v *visit, change func(current cred
 		if !ok || next.Equal(current) {
 			v.adopt(current)
 			return nil
+		}
+		if e.limits.old(readAt, time.Now()) {
+			continue
 		}
 		_, err = e.Tokens.PutToken(ctx, v.entry.ID, next, version)
 		if err == nil {

@@ -191,11 +191,11 @@ func (e *Engine) lost(ctx context.Context, t *turn, probe bool, cause error) Out
 // is no failure.
 func (e *Engine) changedMeanwhile(ctx context.Context, t *turn) (Outcome, bool) {
 	again := Outcome{Result: ResultWaiting, Due: time.Now(), Memo: t.memo}
-	doc, version, err := e.Grants.Grant(ctx, t.entry.ID)
+	doc, unchanged, err := e.readIntentAgain(ctx, t)
 	if err != nil {
 		return e.storeFailed(t.visit, err), true
 	}
-	if version != t.version || doc.Intent == nil || doc.Intent.Attempt != t.grant.Intent.Attempt {
+	if !unchanged {
 		return again, true
 	}
 	switch fresh, err := e.newSeed(ctx, doc, t.entry.ID); {

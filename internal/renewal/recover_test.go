@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -417,4 +418,46 @@ func TestAnswerCommittedByAnother(t *testing.T) {
 	want(t, "set aside", r.events.count(renewal.EventSetAside), 0)
 	want(t, "grant kept", w.grant(acme).RefreshToken == living, true)
 	w.serves(acme)
+}
+
+// TestPutOffProbeIsItsOwnersFirst: the probe of a token that was refused early is due, and
+// another replica comes to it before its owner does. It leaves the owner an in-flight bound,
+// and no more.
+func TestPutOffProbeIsItsOwnersFirst(t *testing.T) {
+	t.Parallel()
+	for name, since := range map[string]time.Duration{"the owner comes": 0, "the owner stays away": limits().InFlightBound} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			app := w.sims.Checkfront.AddApp(providersim.AppSpec{})
+			w.putSeed(acme, app, app.RefreshToken)
+			owner, other := w.replica(t.TempDir()), w.replica(t.TempDir())
+			owner.Renew(t.Context(), entry(acme))
+			w.sims.Checkfront.Inject(providersim.Fault{Times: 1, Status: http.StatusBadRequest, Error: "invalid_grant"})
+			owner.Renew(t.Context(), forced(acme))
+			want(t, "put off", w.grant(acme).Intent.NotBefore.IsZero(), false)
+			w.putOff(acme, time.Now().Add(-since))
+			out := other.Renew(t.Context(), entry(acme))
+			want(t, "the other's result", out.Result, renewal.ResultWaiting)
+			if since > 0 {
+				want(t, "takeovers", other.events.count(renewal.EventTakeover), 1)
+				w.visitUntil(other, entry(acme), func(o renewal.Outcome) bool { return o.Result == renewal.ResultRenewed })
+				return
+			}
+			want(t, "takeovers", other.events.count(renewal.EventTakeover), 0)
+			want(t, "the owner's result", owner.Renew(t.Context(), entry(acme)).Result, renewal.ResultRenewed)
+			w.serves(acme)
+		})
+	}
+}
+
+// putOff has the access token of a grant expire long ago, and the probe of its refused
+// token come due at that time.
+func (w *world) putOff(id credential.ID, notBefore time.Time) {
+	w.store.mu.Lock()
+	defer w.store.mu.Unlock()
+	g, t := w.store.grants[id], w.store.tokens[id]
+	g.Intent.BeganAt, g.Intent.NotBefore = notBefore.Add(-time.Hour), notBefore
+	g.ExpiresAt, t.ExpiresAt = notBefore.Add(-time.Minute), notBefore.Add(-time.Minute)
+	w.store.grants[id], w.store.tokens[id] = g, t
 }

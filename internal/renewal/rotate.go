@@ -11,12 +11,12 @@ import (
 	"refresher/refreshers"
 )
 
-// turn is a visit to a rotating grant: the document, its version, and the token
-// to present.
+// turn is a visit to a rotating grant: the document, what is known of its version,
+// and the token to present.
 type turn struct {
 	*visit
-	grant   credential.Grant
-	version int
+	grant credential.Grant
+	read  reading
 	// leave ends the retries of a commit: the process is stopping, and the answer
 	// is sealed. It is nil while the answer is nowhere else.
 	leave <-chan struct{}
@@ -26,14 +26,14 @@ type turn struct {
 
 // rotate keeps a rotating grant alive: steps 2 to 9 of the protocol.
 func (e *Engine) rotate(ctx context.Context, v *visit) Outcome {
-	grant, version, err := e.Grants.Grant(ctx, v.entry.ID)
+	grant, read, err := e.readGrant(ctx, v.entry.ID)
 	if credential.KindOf(err) == credential.KindMisconfigured {
 		return e.failed(ctx, v, err) // someone changed the document by hand
 	}
 	if err != nil {
 		return e.storeFailed(v, err)
 	}
-	t := &turn{visit: v, grant: grant, version: version}
+	t := &turn{visit: v, grant: grant, read: read}
 	noteGrant(&t.memo, t.grant, t.method)
 	if grant.Generation > v.token.Generation {
 		if err := e.publishGrant(ctx, t); err != nil { // a commit whose worker died before publishing
@@ -104,11 +104,11 @@ func (e *Engine) rememberSeed(ctx context.Context, t *turn, seed credential.Secr
 
 // putGrant writes a grant with check-and-set; on success t holds what is in Vault.
 func (e *Engine) putGrant(ctx context.Context, t *turn, next credential.Grant) error {
-	version, err := e.Grants.PutGrant(ctx, t.entry.ID, next, t.version)
+	read, err := e.writeGrant(ctx, t.entry.ID, next, t.read)
 	if err != nil {
 		return err
 	}
-	t.grant, t.version = next, version
+	t.grant, t.read = next, read
 	noteGrant(&t.memo, t.grant, t.method)
 	return nil
 }
@@ -257,7 +257,7 @@ func (t *turn) call(attempt string, doer refreshers.Doer) refreshers.Call {
 	}
 }
 
-// writeIntent is step 4: the fence. On success t.grant and t.version are what is
+// writeIntent is step 4: the fence. On success t.grant and t.read are what is
 // in Vault now.
 func (e *Engine) writeIntent(ctx context.Context, t *turn, ref escrow.Ref, probe bool) error {
 	next := t.grant.Clone()
@@ -267,17 +267,19 @@ func (e *Engine) writeIntent(ctx context.Context, t *turn, ref escrow.Ref, probe
 		e.unwatch(old.Attempt)
 	}
 	next.State, next.Intent = credential.GrantIntent, intent
-	version, err := e.Grants.PutGrant(ctx, t.entry.ID, next, t.version)
-	if errors.Is(err, credential.ErrConflict) {
+	read, err := e.writeGrant(ctx, t.entry.ID, next, t.read)
+	switch {
+	case errors.Is(err, credential.ErrConflict):
 		e.Observer.Event(EventIntentConflict, t.cred.Provider)
 		return fmt.Errorf("write the intent: %w", err)
-	}
-	if err != nil {
-		if version, err = e.readBackIntent(ctx, t, ref, err); err != nil {
+	case errors.Is(err, errOldReading):
+		return err
+	case err != nil:
+		if read, err = e.readBackIntent(ctx, t, ref, err); err != nil {
 			return err
 		}
 	}
-	t.grant, t.version = next, version
+	t.grant, t.read = next, read
 	t.memo.IntentSince = intent.BeganAt
 	if t.adopting {
 		e.Observer.Event(EventSeedAdopted, t.cred.Provider)
@@ -301,13 +303,13 @@ func presented(i *credential.Intent) []string {
 const rememberedAttempts = 16
 
 // readBackIntent finds out whether an intent's write that failed happened after all.
-func (e *Engine) readBackIntent(ctx context.Context, t *turn, ref escrow.Ref, cause error) (int, error) {
-	doc, version, err := e.Grants.Grant(ctx, t.entry.ID)
+func (e *Engine) readBackIntent(ctx context.Context, t *turn, ref escrow.Ref, cause error) (reading, error) {
+	doc, read, err := e.readGrant(ctx, t.entry.ID)
 	if err != nil {
-		return 0, fmt.Errorf("write the intent: %w", errors.Join(cause, err))
+		return reading{}, fmt.Errorf("write the intent: %w", errors.Join(cause, err))
 	}
 	if doc.Intent == nil || doc.Intent.Attempt != ref.Attempt {
-		return 0, fmt.Errorf("write the intent: %w", cause)
+		return reading{}, fmt.Errorf("write the intent: %w", cause)
 	}
-	return version, nil
+	return read, nil
 }

@@ -23,6 +23,10 @@ type book struct {
 	sends   map[string][]*presentation // by token
 	tokens  map[string]*grant          // by token
 	stored  map[string]bool            // tokens that Vault has held as a grant's
+	// takenBack are tokens that Vault held as a grant's and lost by being restored.
+	takenBack map[string]bool
+	// blinded are the credentials whose grant was written over blindly, by a write that was under way.
+	blinded map[credential.ID]bool
 	adopted map[credential.ID]time.Time
 	counts  map[string]int
 	lost    int // grants written off because an answer was lost
@@ -67,7 +71,8 @@ func newBook(w *world) *book {
 	return &book{
 		world: w, names: map[string]string{}, owners: map[string]*spool{}, intents: map[string]*intent{},
 		sends: map[string][]*presentation{}, tokens: map[string]*grant{},
-		stored: map[string]bool{}, adopted: map[credential.ID]time.Time{}, counts: map[string]int{},
+		stored: map[string]bool{}, takenBack: map[string]bool{}, blinded: map[credential.ID]bool{},
+		adopted: map[credential.ID]time.Time{}, counts: map[string]int{},
 	}
 }
 
@@ -88,9 +93,23 @@ func (b *book) Event(event, _ string) {
 	b.counts[event]++
 }
 
+// blind is how a write stands to what its writer has read.
+type blind struct {
+	// other: the document is another than the one that the writer has read under that version.
+	other bool
+	// age is of that reading, when the writer wrote.
+	age time.Duration
+}
+
 // grantWritten judges a grant that Vault has just accepted.
-func (b *book) grantWritten(p *process, id credential.ID, before, g credential.Grant) {
+func (b *book) grantWritten(p *process, id credential.ID, before, g credential.Grant, over blind) {
 	hash := g.RefreshToken.Hash()
+	if over.other {
+		b.world.note("%s writes %s blindly, on a reading that is %v old", p.seat.name, id, over.age)
+		if b.blinded[id] = true; over.age > sendDeadline {
+			b.world.wrong("%s is written over by one who had read another document under that version, %v before", id, over.age)
+		}
+	}
 	b.stored[hash] = true
 	if len(g.Seeds) > len(before.Seeds) {
 		b.adopted[id] = time.Now()
@@ -98,7 +117,10 @@ func (b *book) grantWritten(p *process, id credential.ID, before, g credential.G
 	if i := g.Intent; i != nil && b.intents[i.Attempt] == nil {
 		b.intents[i.Attempt] = &intent{id: id, token: hash, probe: i.Probe, claim: i.Claim, owner: i.Owner, at: time.Now()}
 	}
-	if g.Generation < before.Generation && !b.world.restored {
+	if i, open := g.Intent, before.Intent; i != nil && i.Claim && open != nil && open.Owner != i.Owner && time.Now().Before(open.NotBefore.Add(inFlightBound)) {
+		b.world.wrong("the intent of %s is taken over in its owner's time", id)
+	}
+	if g.Generation < before.Generation && !over.other {
 		b.world.wrong("I4: the generation of %s goes back from %d to %d", id, before.Generation, g.Generation)
 	}
 	if published := b.world.vault.tokens[id].data.Generation; g.Generation > published+1 && !b.world.restored {
@@ -220,7 +242,7 @@ func (b *book) mayLose(p *process, g *grant, what string) {
 	switch {
 	case g.by == nil, !g.by.home:
 		return // its answer never reached a spool
-	case b.stored[g.living] && b.world.restored:
+	case b.takenBack[g.living], b.blinded[g.by.id]:
 		return // Vault had it, and lost it
 	}
 	where := ""
@@ -255,6 +277,15 @@ var _ renewal.Observer = (*book)(nil)
 func (b *book) authorized(seed string) {
 	hash := credential.Secret(seed).Hash()
 	b.tokens[hash] = &grant{living: hash}
+}
+
+// restored takes down what Vault loses by being restored to an older copy.
+func (b *book) restored(before, copied documents) {
+	for id, doc := range before.grants {
+		if token := doc.data.RefreshToken; token != copied.grants[id].data.RefreshToken {
+			b.takenBack[token.Hash()] = true
+		}
+	}
 }
 
 // revoked takes down that a person took away the authorization that a seed began.

@@ -33,13 +33,14 @@
 //	    presented before, it is a probe or there is proof; none is under way
 //	I2  at rest: no answer waits, and each that reached a spool reached Vault
 //	I3  whenever a grant dies: its living token was not in Vault, in Redis, or in
-//	    a spool that somebody could use; each loss was reported
+//	    a spool that somebody could use; each loss was reported; at every write: it
+//	    is over the document that its writer has read, not only over its version
 //	I4  at every write: no generation goes back, and what is published is one behind
 //	    at most; at rest it is not behind at all
 //	I5  at every death: the presented token was not the living one; at rest nobody
 //	    waits for a person in vain
 //	I7  at rest: the queue knows when each grant ends
-//	I9  at rest: no intent is open
+//	I9  at rest: no intent is open; nobody takes over a probe in its owner's time
 //
 // and finally each grant is renewed once more, which shows that it lives, and each
 // published token is tried at the provider. I6 and I8 are left to test/chaos: a
@@ -64,8 +65,10 @@
 // # What is forgiven
 //
 // After Vault was restored from an older copy some things are beyond everybody: a
-// token that Vault had and lost, what only a list in Redis knew that was lost too, and
-// a version number that comes round again to one that a paused worker has read.
+// token that Vault held then and lost by it, what only a list in Redis knew that was
+// lost too, an answer to what was presented before, and a write that its sender sent
+// within the send deadline of reading, and that met the same version number on another
+// document. A write on an older reading than that is never forgiven.
 // Where a provider refuses to refresh while the access token lives, people here store
 // a new seed only when that is over.
 package simulation

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"refresher/internal/credential"
 )
 
 // gate is where every effect of every process waits for its turn. Everybody
@@ -129,15 +131,56 @@ func (g *gate) close() {
 
 type actorKey struct{}
 
+// actor is a goroutine of the protocol, and what it has read.
+type actor struct {
+	name string
+
+	mu   sync.Mutex
+	read map[versionOf]reading
+}
+
+// versionOf is a version of a grant.
+type versionOf struct {
+	id      credential.ID
+	version int
+}
+
+// reading is which write a version was from, and when it was asked for.
+type reading struct {
+	write int
+	asked time.Time
+}
+
 // acting names the goroutine that works under ctx: a visit or the drain. The
 // contexts of the scheduler itself have no name.
-func acting(ctx context.Context, actor string) context.Context {
-	return context.WithValue(ctx, actorKey{}, actor)
+func acting(ctx context.Context, name string) context.Context {
+	return context.WithValue(ctx, actorKey{}, &actor{name: name, read: map[versionOf]reading{}})
 }
 
 func actorOf(ctx context.Context) string {
-	actor, _ := ctx.Value(actorKey{}).(string)
-	return actor
+	if a, ok := ctx.Value(actorKey{}).(*actor); ok {
+		return a.name
+	}
+	return ""
+}
+
+// remember takes down what the goroutine under ctx has read, or written itself.
+func remember(ctx context.Context, id credential.ID, version int, r reading) {
+	if a, ok := ctx.Value(actorKey{}).(*actor); ok {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.read[versionOf{id, version}] = r
+	}
+}
+
+// remembered returns what the goroutine under ctx last knew of a version.
+func remembered(ctx context.Context, id credential.ID, version int) reading {
+	if a, ok := ctx.Value(actorKey{}).(*actor); ok {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return a.read[versionOf{id, version}]
+	}
+	return reading{}
 }
 
 // errKilled is what the scheduler's own goroutines are told once their process is

@@ -156,7 +156,8 @@ func (w *world) planRestore() {
 			return
 		}
 		w.note("vault is restored from a copy of %v", taken)
-		w.vault.documents, w.restored = backup, true
+		w.book.restored(w.vault.documents, backup)
+		w.vault.documents, w.restored, w.restoredAt = backup, true, time.Now()
 	})
 }
 

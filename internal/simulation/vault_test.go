@@ -16,7 +16,8 @@ import (
 type vault struct {
 	place
 	documents
-	keys []escrow.Key
+	keys   []escrow.Key
+	writes int // of grants, so that each has a number of its own
 }
 
 type documents struct {
@@ -29,6 +30,9 @@ type documents struct {
 type document[T any] struct {
 	version int
 	data    T
+	// write is the number of the write that it comes from, if it is a grant. Unlike
+	// the version, it never comes round again.
+	write int
 }
 
 func newVault(o odds) *vault {
@@ -53,7 +57,7 @@ func (d documents) clone() documents {
 func (v *vault) store(c *credential.Credential) {
 	c.Version = v.credentials[c.ID].version + 1
 	c.StoredAt = time.Now()
-	v.credentials[c.ID] = document[*credential.Credential]{c.Version, c}
+	v.credentials[c.ID] = document[*credential.Credential]{version: c.Version, data: c}
 }
 
 // remove deletes a credential's last version or, with its metadata, every trace of it.
@@ -69,7 +73,7 @@ func checkAndSet[T any](docs map[credential.ID]document[T], id credential.ID, da
 	if docs[id].version != cas {
 		return 0, fmt.Errorf("%w: at version %d, not %d", credential.ErrConflict, docs[id].version, cas)
 	}
-	docs[id] = document[T]{cas + 1, data}
+	docs[id] = document[T]{version: cas + 1, data: data}
 	return cas + 1, nil
 }
 
@@ -102,8 +106,11 @@ func (v vaultOf) Credential(ctx context.Context, id credential.ID) (c credential
 
 // Grant implements renewal.Grants.
 func (v vaultOf) Grant(ctx context.Context, id credential.ID) (g credential.Grant, version int, err error) {
+	asked := time.Now()
 	err = v.do(ctx, "grant.read", id.String(), func(v *vault) error {
-		g, version = v.grants[id].data.Clone(), v.grants[id].version
+		doc := v.grants[id]
+		g, version = doc.data.Clone(), doc.version
+		remember(ctx, id, version, reading{doc.write, asked})
 		return nil
 	})
 	return g, version, err
@@ -112,12 +119,19 @@ func (v vaultOf) Grant(ctx context.Context, id credential.ID) (g credential.Gran
 // PutGrant implements renewal.Grants.
 func (v vaultOf) PutGrant(ctx context.Context, id credential.ID, g credential.Grant, cas int) (version int, err error) {
 	g = g.Clone()
+	asked, read := time.Now(), remembered(ctx, id, cas)
 	err = v.do(ctx, "grant.write", id.String(), func(vault *vault) (err error) {
-		before := vault.grants[id].data
-		if version, err = checkAndSet(vault.grants, id, g, cas); err == nil {
-			v.world.book.grantWritten(v.process, id, before, g)
+		before := vault.grants[id]
+		if version, err = checkAndSet(vault.grants, id, g, cas); err != nil {
+			return err
 		}
-		return err
+		vault.writes++
+		after := vault.grants[id]
+		after.write = vault.writes
+		vault.grants[id] = after
+		remember(ctx, id, version, reading{after.write, asked})
+		v.world.book.grantWritten(v.process, id, before.data, g, blind{before.write != read.write, asked.Sub(read.asked)})
+		return nil
 	})
 	return version, err
 }

@@ -148,7 +148,7 @@ func (w *world) judgeQueue() {
 func (w *world) judgeAnswers() {
 	for _, sends := range w.book.sends {
 		for _, s := range sends {
-			if !s.home || w.book.stored[s.issued] || w.book.adopted[s.id].After(s.at) || w.restored {
+			if !s.home || w.book.stored[s.issued] || w.book.adopted[s.id].After(s.at) || s.at.Before(w.restoredAt) || w.book.blinded[s.id] {
 				continue
 			}
 			if s.spool.destroyed && w.redisForgot {

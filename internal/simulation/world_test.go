@@ -39,6 +39,8 @@ type world struct {
 	chaos    atomic.Bool
 	over     bool
 	restored bool // Vault was put back to an older copy
+	// restoredAt is when that was.
+	restoredAt time.Time
 	// redisForgot: something of the spent list in Redis may be missing.
 	redisForgot bool
 

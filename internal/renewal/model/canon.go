@@ -10,6 +10,7 @@ func (s *State) forget() {
 	if s.used[Restore] == 0 && !s.restored {
 		s.levelVersions()
 	}
+	s.forgetReadings()
 	live := s.live()
 	if live != 1<<(s.lastTry+1)-1 {
 		s.renumber(live)
@@ -30,6 +31,15 @@ func (s *State) forget() {
 	}
 }
 
+// forgetReadings drops what was read by workers that write no grant any more.
+func (s *State) forgetReadings() {
+	for i := range s.workers {
+		if me := &s.workers[i]; me.pc == publish || me.pc == clearCopies || me.pc == publishDead {
+			me.read, me.old = document{}, false
+		}
+	}
+}
+
 // levelVersions keeps of the versions whether a worker's is the one in Vault. That is all
 // that counts as long as storage is not put back, and keeps a run that writes for ever finite.
 func (s *State) levelVersions() {
@@ -37,9 +47,9 @@ func (s *State) levelVersions() {
 		switch me := &s.workers[i]; {
 		case me.pc == resting:
 		case me.version == s.vault.version:
-			me.version = 2
+			me.version, me.read = 2, s.vault.grant
 		default:
-			me.version = 1
+			me.version, me.read = 1, document{}
 		}
 	}
 	s.vault.version = 2
@@ -103,7 +113,7 @@ func (s *State) renumber(live uint16) {
 	s.vault.grant.open, s.backup.grant.open = to[s.vault.grant.open], to[s.backup.grant.open]
 	for i := range s.workers {
 		me := &s.workers[i]
-		me.att, me.grant.open = to[me.att], to[me.grant.open]
+		me.att, me.grant.open, me.read.open = to[me.att], to[me.grant.open], to[me.read.open]
 	}
 	for i := range s.orphans {
 		s.orphans[i].att = to[s.orphans[i].att]

@@ -41,8 +41,9 @@
 //
 // Time passes in ticks of one in-flight bound, and only while nobody can go on at once; a
 // process that is stopped can sleep through any number of them. That a request
-// arrives within the bound or never, that clocks run alike, and that Vault's storage is put
-// back in no less time than a request to Vault may take, is assumed. A visit reads everything
+// arrives within the bound or never, that clocks run alike, and that it takes longer than a
+// send deadline and a request to put Vault's storage back and to bring a version round again, is
+// assumed. A visit reads everything
 // at one moment, and publishing, which is check-and-set in a loop, is one step. The
 // folder aside is not followed. Which identity is which, attempts that nothing
 // refers to, versions while storage is not put back, and ages above the longest limit make no

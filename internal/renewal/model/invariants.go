@@ -25,6 +25,8 @@ const (
 	Unasked
 	// NoPlace (I6): a token went out whose answer had no place.
 	NoPlace
+	// Blind (I3): a grant is written over that its writer has not read.
+	Blind
 	// NeverEnds (I9): an intent stays open, or a run goes in circles, though nothing is in its way.
 	NeverEnds
 )
@@ -42,6 +44,7 @@ func (w Wrong) String() string {
 		"I5: the grant is given up with a living token within reach",
 		"I5: the grant is dead and nobody is asked to authorize again",
 		"I6: a token goes out whose answer has no place",
+		"I3: a grant is written over by a worker that has not read it",
 		"I9: an intent never ends, or a run goes in circles",
 	}[w]
 }

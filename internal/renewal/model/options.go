@@ -82,6 +82,8 @@ type Break struct {
 	// FormerForgotten leaves it to the spent list alone to know a seed that is a
 	// former token of the grant.
 	FormerForgotten bool
+	// OldReadings writes on the strength of what was read long ago.
+	OldReadings bool
 	// DeadCopied takes a copy of a dead grant's own token for a new authorization.
 	DeadCopied bool
 }

@@ -14,7 +14,7 @@ const (
 	InFlightBound = 1
 	TakeoverAfter = 2
 	Lifetime      = 3
-	oldest        = 3 // no age is told from a higher one
+	oldest        = Lifetime + InFlightBound // no age is told from a higher one
 	Tick          = 10 * time.Minute
 )
 

@@ -30,13 +30,18 @@ func (m *machine) commit(w int, me *worker) {
 		}
 		return
 	}
+	if m.s.workers[w].old && !m.opts.Break.OldReadings {
+		m.does(w, "has read the grant too long ago to commit", func(_ *State, me *worker) { me.pc = readBack })
+		return
+	}
 	m.puts(w, "commits the new token", func(n *State, me *worker) {
-		before := me.grant
+		before := *me
 		me.grant = m.rotated(me)
 		n.put(me)
-		me.grant, me.version = before, me.version-1 // as long as nobody knows
+		*me = before // as long as nobody knows
 	}, func(n *State, me *worker) {
-		me.grant, me.version, me.pc = n.vault.grant, n.vault.version, publish
+		n.reads(me)
+		me.grant, me.pc = n.vault.grant, publish
 	}, func(_ *State, me *worker) { me.pc = readBack }, func(n *State, me *worker) {
 		if me.pc = readBack; m.opts.Break.NoReadBack {
 			m.setAside(n, w, me.att)
@@ -58,11 +63,13 @@ func (m *machine) readBack(w int, me *worker) {
 	switch m.rules.ReadBack(m.s.grant(doc), m.s.grant(m.rotated(me)), presented, m.rules.LastSeed(m.s.grant(me.grant))) {
 	case FoundOurs:
 		m.does(w, "reads back that its commit is done", func(n *State, me *worker) {
-			me.grant, me.version, me.pc = n.vault.grant, n.vault.version, publish
+			n.reads(me)
+			me.grant, me.pc = n.vault.grant, publish
 		})
 	case FoundPresented:
 		m.does(w, "reads back that the presented token is still there", func(n *State, me *worker) {
-			me.version, me.gen, me.pc = n.vault.version, max(me.gen, n.vault.grant.gen+1), commit
+			n.reads(me)
+			me.gen, me.pc = max(me.gen, n.vault.grant.gen+1), commit
 		})
 	default:
 		m.does(w, "reads back that it was overtaken, and sets its answer aside", func(n *State, me *worker) {
@@ -122,10 +129,11 @@ func (m *machine) changedMeanwhile(w int, me *worker) {
 	switch {
 	case m.s.vaultDown:
 		m.storeFailed(w)
-	case v.version != me.version || v.grant.open != me.att || !v.grant.adopted(v.seed):
+	case !m.stillOpen(me) || !v.grant.adopted(v.seed):
 		m.does(w, "finds that something changed meanwhile", func(n *State, _ *worker) { n.rest(w) })
 	case !m.lookedAgain(w, me):
 		m.does(w, "finds nothing that changed", func(n *State, me *worker) {
+			n.reads(me)
 			if me.pc = writeDead; !n.expired(me.grant.at) {
 				me.pc = putOff
 			}
@@ -147,6 +155,7 @@ func (m *machine) lookedAgain(w int, me *worker) bool {
 			return true
 		case got.token() != 0:
 			m.does(w, "finds a sealed answer after all", func(n *State, me *worker) {
+				n.reads(me)
 				me.att, me.answer, me.held = a, got, false
 				m.keep(n, w, me)
 			})

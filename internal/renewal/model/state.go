@@ -132,7 +132,9 @@ const (
 // worker is a goroutine that visits the credential or drains the spool.
 type worker struct {
 	pc       pc
-	version  uint8    // turn.version
+	version  uint8    // turn.read
+	read     document // what was read, or written, under that version
+	old      bool     // that was longer ago than a send deadline: Limits.old
 	grant    document // turn.grant
 	gen      uint8    // the published generation as read; then that of the next grant
 	att      attempt  // Ref.Attempt

@@ -8,7 +8,7 @@ func (m *machine) visit(w int) {
 	if s.lease != 0 && !s.redisDown {
 		return // without Redis every replica renews from memory
 	}
-	me := worker{version: s.vault.version, grant: s.vault.grant, gen: s.vault.gen}
+	me := worker{version: s.vault.version, read: s.vault.grant, grant: s.vault.grant, gen: s.vault.gen}
 	if me.grant.gen > s.vault.gen && me.grant.at != 0 {
 		m.begins(w, me, "publishes what was committed and never published", func(n *State, me *worker) {
 			n.publish(me.grant)
@@ -207,7 +207,7 @@ func (m *machine) drain(w int) {
 			continue // the file would stay where it is
 		}
 		m.bringHome(w, worker{
-			drain: true, att: a, answer: got, version: m.s.vault.version, grant: m.s.vault.grant, gen: m.s.vault.gen,
+			drain: true, att: a, answer: got, version: m.s.vault.version, read: m.s.vault.grant, grant: m.s.vault.grant, gen: m.s.vault.gen,
 		})
 	}
 }

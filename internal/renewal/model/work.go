@@ -31,12 +31,21 @@ func (m *machine) storeFailed(w int) {
 }
 
 // puts emits a check-and-set write of change(grant), followed by then. After a
-// conflict, and if the answer gets lost, else decides.
+// conflict, if the reading is too old, and if the answer gets lost, else decides.
 func (m *machine) puts(w int, what string, put func(n *State, me *worker), then, lost, conflict func(n *State, me *worker)) {
 	me := &m.s.workers[w]
+	change := put
+	put = func(n *State, me *worker) {
+		if n.vault.grant != me.read {
+			n.wrong = Blind
+		}
+		change(n, me)
+	}
 	switch {
 	case m.s.vaultDown:
 		m.storeFailed(w)
+	case me.old && !m.opts.Break.OldReadings:
+		m.does(w, "has read the grant too long ago to write", conflict)
 	case m.s.vault.version != me.version:
 		m.does(w, "finds another version in Vault", conflict)
 	default:
@@ -54,7 +63,13 @@ func (m *machine) puts(w int, what string, put func(n *State, me *worker), then,
 // put is a check-and-set write that has passed the check.
 func (s *State) put(me *worker) {
 	s.vault.version++
-	s.vault.grant, me.version = me.grant, s.vault.version
+	s.vault.grant = me.grant
+	s.reads(me)
+}
+
+// reads has a worker know what Vault holds.
+func (s *State) reads(me *worker) {
+	me.version, me.read, me.old = s.vault.version, s.vault.grant, false
 }
 
 // writeIntent is Engine.writeIntent.
@@ -89,7 +104,10 @@ func (m *machine) readBackIntent(w int, me *worker) {
 	case m.s.vaultDown:
 		m.storeFailed(w)
 	case m.s.vault.grant.state == intent && m.s.vault.grant.open == me.att:
-		m.does(w, "reads its intent back", func(n *State, me *worker) { me.pc, me.version = gate, n.vault.version })
+		m.does(w, "reads its intent back", func(n *State, me *worker) {
+			n.reads(me)
+			me.pc = gate
+		})
 	default:
 		m.does(w, "reads back that its intent is not there", func(n *State, _ *worker) { n.rest(w) })
 	}
@@ -243,12 +261,22 @@ func (m *machine) copySeal(w int, me *worker) {
 }
 
 // closeIntent is Engine.unspent.
-func (m *machine) closeIntent(w int, _ *worker) {
+func (m *machine) closeIntent(w int, me *worker) {
 	end := func(n *State, _ *worker) { n.rest(w) }
+	if me.old && !m.s.vaultDown && m.stillOpen(me) {
+		m.does(w, "finds its intent still there", func(n *State, me *worker) { n.reads(me) })
+		return
+	}
 	m.puts(w, "closes the intent: the token is unspent", func(n *State, me *worker) {
 		me.grant.state, me.grant.open, me.grant.later = idle, 0, false
 		n.put(me)
 	}, end, end, end)
+}
+
+// stillOpen is Engine.readIntentAgain.
+func (m *machine) stillOpen(me *worker) bool {
+	v := &m.s.vault
+	return v.version == me.version && v.grant.state == intent && v.grant.open == me.att
 }
 
 // claim is Engine.claim.

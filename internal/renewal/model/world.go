@@ -105,6 +105,7 @@ func (m *machine) tick() {
 		n.lease = 0
 	}
 	n.age()
+	n.outdate()
 	for i := range n.processes {
 		switch p := &n.processes[i]; {
 		case n.vaultDown || p.paused:
@@ -115,6 +116,15 @@ func (m *machine) tick() {
 	}
 	if n.forget(); n != *m.s {
 		m.emit(Event{what: "an in-flight bound passes"}, &n)
+	}
+}
+
+// outdate makes all readings old, because so much time has passed.
+func (s *State) outdate() {
+	for w := range s.workers {
+		if me := &s.workers[w]; me.pc != resting {
+			me.old = true
+		}
 	}
 }
 
@@ -218,25 +228,12 @@ func (m *machine) storage() {
 		return
 	}
 	m.strikes(Backup, Event{what: "Vault's storage is copied"}, func(n *State) { n.backup, n.hasBackup = n.vault, true })
-	if !s.hasBackup || m.writing() {
+	if !s.hasBackup {
 		return
 	}
 	m.strikes(Restore, Event{what: "Vault's storage is put back to the older copy", loses: true}, func(n *State) {
 		n.vault, n.restored = s.backup, true
 		n.highest, n.highestAt = n.vault.gen, n.vault.at
+		n.outdate()
 	})
-}
-
-// writing reports whether a worker has read a version that it is about to write
-// against. Putting storage back takes longer than a request to Vault may, so
-// whatever was under way has failed by then; only a commit is tried again.
-func (m *machine) writing() bool {
-	for w := range m.s.workers {
-		switch m.s.workers[w].pc {
-		case resting, gate, send, await, seal, copySeal, commit, readBack, publish, clearCopies:
-		default:
-			return true
-		}
-	}
-	return false
 }
