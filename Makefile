@@ -105,7 +105,7 @@ simulation: ## Play SEEDS=2000 simulated worlds (FROM=1; one again: go test ./in
 
 .PHONY: model
 model: ## Search the protocol's model with any two faults at once (two minutes)
-	$(GO) test -count=1 -run TestModelHolds/any_fault -model.faults=2 -timeout 15m -v ./internal/renewal
+	$(GO) test -count=1 -timeout=15m -v ./internal/renewal -run TestModelHolds/any_fault -args -model.faults=2
 
 # Not under the race detector, which makes compressing ten times slower; and anew each
 # time, since `go test` does not know what `go build` reads.
