@@ -304,4 +304,12 @@ func TestDelays(t *testing.T) {
 	if v.WorstAlone.took != 3*time.Second || v.WorstAsked.took != 20*time.Second {
 		t.Errorf("by itself %s, with a person %s; want 3 s and 20 s", v.WorstAlone, v.WorstAsked)
 	}
+
+	// Whoever deletes a credential waits until it is stored again.
+	s.removedIn = func(_ string, from, to time.Time) bool { return from.Equal(at(9)) && to.Equal(at(12)) }
+	v = &verdict{}
+	v.judgeDelays(s.observed, s.circumstances, rotations)
+	if v.WorstAlone.took != 2*time.Second {
+		t.Errorf("by itself %s with a credential that was deleted meanwhile, want 2 s", v.WorstAlone)
+	}
 }
