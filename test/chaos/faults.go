@@ -312,11 +312,18 @@ func (r *rig) strikeKeys(f *Fault) {
 	})
 }
 
-// administrate runs the service's own command with an administrator's token.
+// administrate runs the service's own command with an administrator's token, until it
+// succeeds: Vault may just be slow.
 func (r *rig) administrate(args ...string) error {
-	cmd := exec.CommandContext(r.ctx, r.options.refresher, args...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + r.dir, "VAULT_ADDR=" + r.vault.address, "VAULT_TOKEN=" + rootToken}
-	if said, err := cmd.CombinedOutput(); err != nil {
+	var said []byte
+	var err error
+	eventually(patience, func() bool {
+		cmd := exec.CommandContext(r.ctx, r.options.refresher, args...)
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + r.dir, "VAULT_ADDR=" + r.vault.address, "VAULT_TOKEN=" + rootToken}
+		said, err = cmd.CombinedOutput()
+		return err == nil || r.ctx.Err() != nil
+	})
+	if err != nil {
 		return fmt.Errorf("%w: %s", err, said)
 	}
 	return nil
