@@ -1,6 +1,7 @@
 package refreshers
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -14,6 +15,9 @@ import (
 const (
 	// CodeUnreadable: a body that is not the JSON that was expected.
 	CodeUnreadable = "unreadable"
+	// CodeNoToken: a success in which no token was found, and which is no page for a
+	// browser. A rotated token may be in it, cut short or in a form that is not known yet.
+	CodeNoToken = "no_token"
 	// CodeRedirect: the provider wants to send us elsewhere; nobody follows.
 	CodeRedirect = "redirect"
 	// CodeBadLifetime: a token whose lifetime is over as it is handed out.
@@ -39,6 +43,12 @@ func (a Answer) Fail(kind credential.Kind, provider, code, text string) error {
 
 // Successful reports whether the status is one of 2xx.
 func (a Answer) Successful() bool { return a.Status >= 200 && a.Status < 300 }
+
+// Empty reports whether there is nothing in the body, or only a page for a browser.
+func (a Answer) Empty() bool {
+	body := bytes.TrimSpace(a.Body)
+	return len(body) == 0 || body[0] == '<'
+}
 
 // Unauthorized reports whether the status is 401 or 403.
 func (a Answer) Unauthorized() bool {

@@ -156,13 +156,14 @@ func (e *Engine) publishGrant(ctx context.Context, t *turn) error {
 	})
 }
 
-// setAside puts an answer out of the way that fits nothing any more, and says so loudly.
+// setAside puts an answer out of the way that cannot be used, and says so loudly: a new
+// authorization has overtaken it, its seal is broken, or no token could be found in it.
 func (e *Engine) setAside(ctx context.Context, v *visit, ref escrow.Ref, cause error) {
 	e.Observer.Event(EventSetAside, v.cred.Provider)
 	log := v.log.Error().AnErr("cause", cause).Str("attempt", ref.Attempt)
 	if err := e.Escrow.SetAside(ctx, ref); err != nil {
-		log.Err(err).Msg("an answer that fits no document could not be set aside; it stays where it is")
+		log.Err(err).Msg("an answer that cannot be used could not be set aside; it stays where it is")
 		return
 	}
-	log.Msg("an answer that fits no document was set aside in the spool (folder aside)")
+	log.Msg("an answer that cannot be used was set aside in the spool (folder aside)")
 }

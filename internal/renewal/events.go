@@ -14,7 +14,7 @@ const (
 	EventTakeover       = "takeover"        // another owner's intent was taken over
 	EventRecovered      = "recovered"       // a sealed answer was committed after the fact
 	EventAnswerLost     = "answer_lost"     // a probe found the token spent: its answer never reached us
-	EventSetAside       = "set_aside"       // an answer was overtaken by a new seed, or cannot be read
+	EventSetAside       = "set_aside"       // an answer was overtaken by a new seed, or nobody can find its token
 	EventSpentRefused   = "spent_refused"   // the spent list kept a token from going out again
 	EventNotSealed      = "not_sealed"      // an answer could be kept nowhere but in memory
 	EventNoRoom         = "no_room"         // no rotation began, because its answer could not have been kept

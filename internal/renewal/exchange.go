@@ -70,10 +70,7 @@ func (r replay) Do(context.Context, *http.Request) (refreshers.Answer, error) {
 // about the presented token decides what becomes of the intent.
 func (e *Engine) refused(ctx context.Context, t *turn, x *exchange, err error) Outcome {
 	if x.sealed {
-		// It is no rotation, so recovery would only delete it.
-		if delErr := e.Escrow.Delete(ctx, x.ref); delErr != nil {
-			t.log.Warn().Err(delErr).Msg("an answer that is no rotation stays in the spool for now")
-		}
+		e.letGo(ctx, t.visit, x.ref, err)
 	}
 	switch {
 	case errors.Is(err, escrow.ErrSpent) && !x.probe:
@@ -95,6 +92,18 @@ func (e *Engine) refused(ctx context.Context, t *turn, x *exchange, err error) O
 		return e.stillOpen(ctx, t, err)
 	}
 	return e.unspent(ctx, t, err)
+}
+
+// letGo parts with a sealed answer that brought no token. One in which a token may be
+// that nobody here can find is kept for a person, and for a version that can.
+func (e *Engine) letGo(ctx context.Context, v *visit, ref escrow.Ref, cause error) {
+	if credential.CodeOf(cause) == refreshers.CodeNoToken {
+		e.setAside(ctx, v, ref, cause)
+		return
+	}
+	if err := e.Escrow.Delete(ctx, ref); err != nil {
+		v.log.Warn().Err(err).Msg("an answer that is no rotation stays in the spool for now")
+	}
 }
 
 // stillOpen leaves the intent for recovery.

@@ -21,10 +21,13 @@ type reading struct {
 // errOldReading means that nothing was written because the document was read too long ago.
 var errOldReading = errors.New("this process stood still, or Vault was slow, since the grant was read; it is read again first")
 
-// old reports whether what was read by a request sent at that time is too old to write
-// on, by either clock: the monotonic one stands still while a machine is suspended.
-func (l Limits) old(at, now time.Time) bool {
-	return now.Sub(at) > l.SendDeadline || now.Round(0).Sub(at.Round(0)) > l.SendDeadline
+// old reports whether what was read by a request sent at that time is too old to write on.
+func (l Limits) old(at, now time.Time) bool { return age(at, now) > l.SendDeadline }
+
+// age is how long ago something was by the clock that says more: the monotonic one stands
+// still while a machine is suspended, and the wall clock may be put back.
+func age(at, now time.Time) time.Duration {
+	return max(now.Sub(at), now.Round(0).Sub(at.Round(0)))
 }
 
 // readGrant reads a grant.

@@ -65,9 +65,7 @@ func (e *Engine) dismiss(ctx context.Context, t *turn, ref escrow.Ref, err error
 	case credential.KindOf(err) == credential.KindMisconfigured && credential.CodeOf(err) != refreshers.CodeInvalidClient:
 		return e.storeFailed(t.visit, fmt.Errorf("a sealed answer waits for its credential to be corrected: %w", err)), true
 	default:
-		if err := e.Escrow.Delete(ctx, ref); err != nil {
-			t.log.Warn().Err(err).Msg("an answer that is no rotation stays in the spool for now")
-		}
+		e.letGo(ctx, t.visit, ref, err)
 	}
 	return Outcome{}, false
 }

@@ -163,6 +163,32 @@ func TestLateOwnerBeatsTheClaim(t *testing.T) {
 	noReuse(t, w)
 }
 
+// TestAnswerInAnUnknownForm: the provider has rotated the token and says so in a form that
+// nobody here can read. The answer is kept for whoever can; a page for a browser is not.
+func TestAnswerInAnUnknownForm(t *testing.T) {
+	t.Parallel()
+	for body, kept := range map[providersim.Body]int{providersim.BodyGarbage: 1, providersim.BodyHTML: 0, providersim.BodyEmpty: 0} {
+		t.Run(string(body), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.checkfrontApp(acme)
+			dir := t.TempDir()
+			r := w.replica(dir)
+			w.sims.Checkfront.Inject(providersim.Fault{Times: 1, Body: body, AfterEffect: true})
+			r.Renew(t.Context(), entry(acme))
+			want(t, "state", w.grant(acme).State, credential.GrantIntent)
+			want(t, "set aside", r.events.count(renewal.EventSetAside), kept)
+			aside, err := os.ReadDir(filepath.Join(dir, "aside"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want(t, "files aside", len(aside), kept)
+			want(t, "waiting", len(r.escrow.Waiting()), 0)
+			want(t, "copies", len(w.copies.data), 0)
+		})
+	}
+}
+
 // TestNewSeedOvertakesAnOpenIntent: a person authorizes again while an answer is
 // on its way; theirs counts, ours is set aside and not lost.
 func TestNewSeedOvertakesAnOpenIntent(t *testing.T) {

@@ -6,14 +6,42 @@ import (
 	"unsafe"
 )
 
+// suspendedFor returns the time d ago as a virtual machine remembers it that was
+// suspended since: by its monotonic clock no time has passed.
+func suspendedFor(d time.Duration, now time.Time) time.Time {
+	then := now.Add(-d)
+	// See TestSuspendedMachineIsLate in package egress.
+	(*[2]int64)(unsafe.Pointer(&then))[1] += int64(d)
+	return then
+}
+
+// TestSuspendedMachineWatchedNothing: a claim was not watched while the machine was suspended.
+func TestSuspendedMachineWatchedNothing(t *testing.T) {
+	t.Parallel()
+	e, now := &Engine{claims: map[string]watchedClaim{}, limits: Limits{InFlightBound: 10 * time.Minute}}, time.Now()
+	for name, tc := range map[string]struct {
+		seen time.Time
+		want bool
+	}{
+		"seen just now":            {now, true},
+		"suspended for a second":   {suspendedFor(time.Second, now), true},
+		"suspended for an hour":    {suspendedFor(time.Hour, now), false},
+		"seen an hour ago":         {now.Add(-time.Hour), false},
+		"the wall clock went back": {now.Round(0).Add(time.Hour), true},
+	} {
+		e.claims["claim"] = watchedClaim{seen: tc.seen}
+		if got := e.watched("claim", now); got != tc.want {
+			t.Errorf("%s: watched %t, want %t", name, got, tc.want)
+		}
+	}
+}
+
 // TestSuspendedMachineHasAnOldReading: a virtual machine was suspended between reading
 // and writing. Its monotonic clock stood still meanwhile, and only the wall clock knows.
 func TestSuspendedMachineHasAnOldReading(t *testing.T) {
 	t.Parallel()
 	l, now := Limits{SendDeadline: 15 * time.Second}, time.Now()
-	read, before := now.Add(-time.Minute), now
-	// See TestSuspendedMachineIsLate in package egress.
-	(*[2]int64)(unsafe.Pointer(&read))[1] += int64(time.Minute)
+	read, before := suspendedFor(time.Minute, now), now
 	(*[2]int64)(unsafe.Pointer(&before))[1] -= int64(time.Minute)
 	if now.Sub(read) != 0 || now.Round(0).Sub(read.Round(0)) != time.Minute {
 		t.Fatalf("read %v, now %v; want a minute between them by the wall clock alone", read, now)

@@ -33,7 +33,7 @@ func (e *Engine) watched(attempt string, now time.Time) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	claim, ok := e.claims[attempt]
-	return ok && now.Sub(claim.seen) <= e.limits.lapse()
+	return ok && age(claim.seen, now) <= e.limits.lapse()
 }
 
 // lapse is how long Vault may go unseen before a claim starts over.
@@ -47,7 +47,7 @@ func (e *Engine) watchClaims(ctx context.Context) {
 	e.mu.Lock()
 	due := map[string]watchedClaim{}
 	for attempt, claim := range e.claims {
-		if now.Sub(claim.seen) >= e.limits.recheck() {
+		if age(claim.seen, now) >= e.limits.recheck() {
 			due[attempt] = claim
 		}
 	}
@@ -55,8 +55,8 @@ func (e *Engine) watchClaims(ctx context.Context) {
 	for attempt, claim := range due {
 		doc, _, err := e.Grants.Grant(ctx, claim.id)
 		switch {
-		case err != nil && now.Sub(claim.seen) <= e.limits.lapse():
-		case err != nil || doc.Intent == nil || doc.Intent.Attempt != attempt:
+		case err != nil && age(claim.seen, now) <= e.limits.lapse():
+		case err != nil || age(claim.seen, now) > e.limits.lapse() || doc.Intent == nil || doc.Intent.Attempt != attempt:
 			e.unwatch(attempt) // too long unseen, or no longer ours
 		default:
 			e.watch(claim.id, attempt, time.Now())

@@ -157,9 +157,14 @@ func TestAmbiguousCodes(t *testing.T) {
 		body   string
 		code   string
 	}{
-		{200, `{"token":"x"}`, "unreadable"},
-		{200, `{"access_token":""}`, "unreadable"},
-		{200, `{"access_token":17}`, "unreadable"},
+		{200, `{"token":"x"}`, "no_token"},
+		{200, `{"access_token":""}`, "no_token"},
+		{200, `{"access_token":17}`, "no_token"},
+		{201, `{"data":{"access_token":"x","refresh_token":"y"}}`, "no_token"},
+		{200, `{"access_token":"x","refresh_to`, "no_token"},
+		{200, `access_token=x&refresh_token=y`, "no_token"},
+		{200, " \n<!DOCTYPE html>", "unreadable"},
+		{200, " \n", "unreadable"},
 		{307, ``, "redirect"},
 		{400, `{"error":"invalid_request"}`, "invalid_request"},
 		{400, `{"error":"expired_token"}`, "http_400"},

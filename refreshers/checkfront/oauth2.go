@@ -118,6 +118,8 @@ func ambiguousCode(a refreshers.Answer, o refreshers.Object) string {
 		return code
 	}
 	switch {
+	case a.Successful() && !a.Empty():
+		return refreshers.CodeNoToken
 	case a.Successful():
 		return refreshers.CodeUnreadable
 	case a.Status >= 300 && a.Status < 400:
