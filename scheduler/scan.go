@@ -69,9 +69,12 @@ type Report struct {
 	// Entries is the fleet as the queue knows it after the scan.
 	Entries []credential.Entry
 	// Invalid are the names in Vault that no credential can have, as "tenant/name".
-	Invalid                               []string
-	Added, Dropped, Edited, Read, Missing int
-	Took                                  time.Duration
+	Invalid []string
+	// Listed is how many credentials Vault's listing had, and Missing how many known
+	// ones it lacked.
+	Listed, Missing              int
+	Added, Dropped, Edited, Read int
+	Took                         time.Duration
 }
 
 // scanner keeps the queue in step with Vault. One scan runs at a time.
@@ -113,7 +116,7 @@ func (s *scanner) round(ctx context.Context, index Index) (Report, error) {
 	if err != nil {
 		return report, fmt.Errorf("list the credentials: %w", err)
 	}
-	report.Invalid = invalid
+	report.Listed, report.Invalid = len(listed), invalid
 	fresh, missing := compare(known, listed)
 	report.Missing = len(missing)
 	if err := s.add(ctx, index, fresh, &report); err != nil {
@@ -258,10 +261,11 @@ func (s *scanner) recall(ctx context.Context, entry credential.Entry) (credentia
 }
 
 // entryOf makes a queue entry of what is published. Whatever is not active is
-// due at once.
+// due at once. A token that is to be renewed after its expiry is one that nobody uses.
 func entryOf(id credential.ID, token credential.Token, now time.Time) credential.Entry {
 	entry := credential.Entry{ID: id, Due: now, Memo: credential.Memo{
 		Provider: token.Provider, Auth: token.Auth, Status: token.Status, ExpiresAt: token.ExpiresAt,
+		Dormant: !token.ExpiresAt.IsZero() && token.RenewAt.After(token.ExpiresAt),
 	}}
 	if token.Status == credential.StatusActive && token.RenewAt.After(now) {
 		entry.Due = token.RenewAt

@@ -33,8 +33,8 @@ func TestScanFindsTheFleet(t *testing.T) {
 	soon := time.Now().Add(time.Hour)
 	b.vault.tokens[id(3)] = credential.Token{Status: credential.StatusActive, RenewAt: soon, Provider: "kibo"}
 	report, err := b.scanNowT(t)
-	if err != nil || report.Added != 7 || len(report.Invalid) != 4 {
-		t.Errorf("report %+v, %v; want 7 added and 4 invalid names", report, err)
+	if err != nil || report.Listed != 7 || report.Added != 7 || len(report.Invalid) != 4 {
+		t.Errorf("report %+v, %v; want 7 listed and added and 4 invalid names", report, err)
 	}
 	for _, e := range report.Entries {
 		due := e.Due.After(time.Now())
@@ -70,6 +70,28 @@ func TestScanRecallsGrants(t *testing.T) {
 	}
 }
 
+// TestScanKnowsDormantGrants: of a token that is renewed after its expiry only the
+// grant is kept alive, whatever the queue has forgotten.
+func TestScanKnowsDormantGrants(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for name, tc := range map[string]struct {
+		expiresAt, renewAt time.Time
+		dormant            bool
+	}{
+		"renewed before its end": {now.Add(2 * time.Hour), now.Add(time.Hour), false},
+		"left to expire":         {now.Add(time.Hour), now.Add(10 * 24 * time.Hour), true},
+		"long expired":           {now.Add(-9 * 24 * time.Hour), now.Add(24 * time.Hour), true},
+		"never expires":          {time.Time{}, now.Add(time.Hour), false},
+		"never renewed":          {time.Time{}, time.Time{}, false},
+	} {
+		token := credential.Token{Status: credential.StatusActive, Provider: "rotating", ExpiresAt: tc.expiresAt, RenewAt: tc.renewAt}
+		if e := entryOf(id(1), token, now); e.Memo.Dormant != tc.dormant {
+			t.Errorf("%s: dormant is %v", name, e.Memo.Dormant)
+		}
+	}
+}
+
 // TestShrunkenListingDropsNobody: an empty or much shorter listing is not believed.
 func TestShrunkenListingDropsNobody(t *testing.T) {
 	t.Parallel()
@@ -83,9 +105,12 @@ func TestShrunkenListingDropsNobody(t *testing.T) {
 			for i := range gone {
 				delete(b.vault.creds, id(i))
 			}
-			_, err := b.scanNowT(t)
+			report, err := b.scanNowT(t)
 			if !errors.Is(err, ErrShrunken) {
 				t.Errorf("got %v, want ErrShrunken", err)
+			}
+			if report.Listed != 40-gone || report.Missing != gone {
+				t.Errorf("%d listed and %d missing of 40", report.Listed, report.Missing)
 			}
 			if n := b.known(t); n != 40 || len(b.worker.removed) > 0 {
 				t.Errorf("%d known, %d removed; want all 40 kept", n, len(b.worker.removed))

@@ -134,5 +134,8 @@ func (o observer) Renewed(_ credential.Entry, outcome renewal.Outcome, took, lat
 
 // Scanned implements scheduler.Observer.
 func (o observer) Scanned(r scheduler.Report, err error) {
-	o.Metrics.Scanned(metrics.Scan{Entries: r.Entries, Invalid: len(r.Invalid), Missing: r.Missing, Took: r.Took, Err: err})
+	o.Metrics.Scanned(metrics.Scan{
+		Entries: r.Entries, Listed: r.Listed, Invalid: len(r.Invalid), Missing: r.Missing,
+		Added: r.Added, Dropped: r.Dropped, Edited: r.Edited, Took: r.Took, Err: err,
+	})
 }

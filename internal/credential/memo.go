@@ -21,6 +21,9 @@ type Memo struct {
 	CredentialStoredAt time.Time `json:"t,omitzero"`
 	// ExpiresAt is the published token's expiry, zero if it has none.
 	ExpiresAt time.Time `json:"e,omitzero"`
+	// Dormant: only the grant is kept alive, and nobody uses the access token, so that
+	// it is let expire between two rotations.
+	Dormant bool `json:"d,omitempty"`
 	// GrantExpiresAt is when a rotating grant's refresh token dies, zero if there is none.
 	GrantExpiresAt time.Time `json:"g,omitzero"`
 	// IntentSince is when the open intent of a rotating grant began, zero if there is none.
@@ -35,6 +38,11 @@ type Memo struct {
 // ForgetGrant forgets what is remembered of a rotating grant.
 func (m *Memo) ForgetGrant() { m.GrantExpiresAt, m.IntentSince = time.Time{}, time.Time{} }
 
+// Expired reports whether the published token is past its expiry, and missed.
+func (m Memo) Expired(now time.Time) bool {
+	return !m.Dormant && !m.ExpiresAt.IsZero() && !m.ExpiresAt.After(now)
+}
+
 // Entry is one credential's place in the queue.
 type Entry struct {
 	ID ID
@@ -42,6 +50,10 @@ type Entry struct {
 	Due  time.Time
 	Memo Memo
 }
+
+// VersionGone is the CredentialVersion of a credential that was visited when Vault had no
+// trace of it: whatever is stored there later is new.
+const VersionGone = -1
 
 // Edited reports whether a stored document is another than the one that was last
 // acted on. One that was never acted on has its turn coming anyway.

@@ -28,7 +28,7 @@ func (f *fleet) eachCredential(gauge func(*prometheus.Desc, float64, ...string),
 	for _, e := range shown {
 		provider := f.label(e.Memo.Provider)
 		gauge(f.status, 1, e.ID.Tenant, e.ID.Name, provider, statusOf(e.Memo, now))
-		if !e.Memo.ExpiresAt.IsZero() {
+		if !e.Memo.ExpiresAt.IsZero() && !e.Memo.Dormant {
 			gauge(f.expiry, float64(e.Memo.ExpiresAt.Unix()), e.ID.Tenant, e.ID.Name, provider)
 		}
 		if !e.Memo.GrantExpiresAt.IsZero() {
@@ -38,9 +38,13 @@ func (f *fleet) eachCredential(gauge func(*prometheus.Desc, float64, ...string),
 	gauge(f.unshown, float64(len(entries)-len(shown)))
 }
 
-// endOf returns when the first of a credential's token and grant ends.
+// endOf returns when the first of a credential's token and grant ends. Nobody waits
+// for a dormant token's end.
 func endOf(memo credential.Memo) time.Time {
 	end := time.Unix(1<<40, 0)
+	if memo.Dormant {
+		memo.ExpiresAt = time.Time{}
+	}
 	for _, t := range []time.Time{memo.ExpiresAt, memo.GrantExpiresAt} {
 		if !t.IsZero() && t.Before(end) {
 			end = t

@@ -48,14 +48,14 @@ func (m *Metrics) declareFleet(perCredential int) *fleet {
 	m.section = "The fleet"
 	f := &fleet{
 		providers: m.providers, label: m.provider, max: perCredential,
-		credentials:  m.desc("credentials", "Credentials by provider and status; a token past its expiry counts as expired, whatever was published.", "provider", "status"),
+		credentials:  m.desc("credentials", "Credentials by provider and status; a token past its expiry counts as expired, whatever was published, unless only the grant is kept alive (keep: grant).", "provider", "status"),
 		grants:       m.desc("grants", "Rotating grants by the time that their refresh token has left: none, or at most so much. Each is in one class. An active one is rotated at its own time.", "left", "status"),
 		queue:        m.desc("queue_entries", "Entries in the queue by when they are due: now, within the hour, later.", "due"),
 		oldestDue:    m.desc("queue_oldest_due_seconds", "For how long the entry that is most overdue has waited for a worker; 0 if none has."),
 		intents:      m.desc("open_intents", "Rotating grants whose last answer is not known."),
 		oldestIntent: m.desc("open_intent_oldest_seconds", "Age of the oldest open intent; 0 if there is none."),
 		status:       m.desc("credential_status", "Always 1; the labels say what a credential's status is. Opt-in: metrics.per_credential.", "tenant", "credential", "provider", "status"),
-		expiry:       m.desc("credential_expiry_timestamp_seconds", "When a credential's published token expires. Opt-in: metrics.per_credential.", "tenant", "credential", "provider"),
+		expiry:       m.desc("credential_expiry_timestamp_seconds", "When a credential's published token expires; absent where only the grant is kept alive. Opt-in: metrics.per_credential.", "tenant", "credential", "provider"),
 		grantExpiry:  m.desc("credential_grant_expiry_timestamp_seconds", "When a rotating grant's refresh token expires. Opt-in: metrics.per_credential.", "tenant", "credential", "provider"),
 		unshown:      m.desc("credentials_not_shown", "Credentials beyond metrics.per_credential_max, which are not exported one by one: those least in need."),
 	}
@@ -135,6 +135,7 @@ func overlay(old, fresh []credential.Entry) []credential.Entry {
 		if before, ok := byID[e.ID]; ok && e.Memo.CredentialVersion == 0 {
 			// Not visited since: of its grant only the old entry tells.
 			e.Memo.GrantExpiresAt, e.Memo.IntentSince = before.Memo.GrantExpiresAt, before.Memo.IntentSince
+			e.Memo.Dormant = e.Memo.Dormant || before.Memo.Dormant
 		}
 		byID[e.ID] = e
 	}
@@ -189,14 +190,19 @@ func (f *fleet) count(entries []credential.Entry, now time.Time) counts {
 }
 
 // statusOf returns a credential's status as it is now: between two visits a token
-// can expire without anybody publishing that.
+// can expire without anybody publishing that. Nobody is cut off by the expiry of a
+// dormant one: if that was published, then because its renewal failed.
 func statusOf(memo credential.Memo, now time.Time) string {
 	switch memo.Status {
 	case "":
 		return string(credential.StatusPending)
 	case credential.StatusActive, credential.StatusRetrying:
-		if !memo.ExpiresAt.IsZero() && !memo.ExpiresAt.After(now) {
+		if memo.Expired(now) {
 			return string(credential.StatusExpired)
+		}
+	case credential.StatusExpired:
+		if memo.Dormant {
+			return string(credential.StatusRetrying)
 		}
 	}
 	return string(memo.Status)
@@ -237,10 +243,14 @@ func dueClass(in time.Duration) string {
 
 // Scan is what a scan found, as far as metrics go.
 type Scan struct {
-	Entries          []credential.Entry
-	Invalid, Missing int
-	Took             time.Duration
-	Err              error
+	Entries []credential.Entry
+	// Listed is how many credentials Vault's listing had, Invalid how many names that
+	// none can have, and Missing how many known ones it lacked.
+	Listed, Invalid, Missing int
+	// Added, Dropped and Edited are what was done about it.
+	Added, Dropped, Edited int
+	Took                   time.Duration
+	Err                    error
 }
 
 // Scanned notes the result of a scan by this replica. After a good one this
@@ -249,6 +259,12 @@ func (m *Metrics) Scanned(s Scan) {
 	m.scans.WithLabelValues(okOrError(s.Err)).Inc()
 	m.scanSeconds.Set(s.Took.Seconds())
 	m.missing.Set(float64(s.Missing))
+	if s.Err == nil || s.Listed+s.Missing > 0 { // else it ended before it had a listing
+		m.listed.Set(float64(s.Listed))
+	}
+	for change, n := range map[string]int{"added": s.Added, "dropped": s.Dropped, "edited": s.Edited} {
+		m.scanChanges.WithLabelValues(change).Add(float64(n))
+	}
 	if s.Err != nil {
 		return
 	}
@@ -274,6 +290,7 @@ func (m *Metrics) Retired() {
 	if m.fleet.mine {
 		m.invalidNames.Set(0)
 		m.missing.Set(0)
+		m.listed.Set(0)
 	}
 	m.fleet.mine, m.fleet.entries = false, nil
 }

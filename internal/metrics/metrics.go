@@ -74,6 +74,8 @@ type Metrics struct {
 	lastScan       prometheus.Gauge
 	invalidNames   prometheus.Gauge
 	missing        prometheus.Gauge
+	listed         prometheus.Gauge
+	scanChanges    *prometheus.CounterVec
 	fleet          *fleet
 }
 
@@ -91,15 +93,28 @@ func New(s Settings) *Metrics {
 	m.gaugeVec("build_info", "Always 1; the labels say which build runs.", "version", "commit", "goversion").
 		WithLabelValues(s.Version, s.Commit, runtime.Version()).Set(1)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.beginAtZero(s)
+	return m
+}
+
+// beginAtZero exports what is counted before it has happened, wherever the labels'
+// values are known: Prometheus sees no step from nothing to 1.
+func (m *Metrics) beginAtZero(s Settings) {
 	for _, what := range s.Degraded {
 		m.degraded.WithLabelValues(what)
+	}
+	for _, change := range []string{"added", "dropped", "edited"} {
+		m.scanChanges.WithLabelValues(change)
+	}
+	for _, counter := range []*prometheus.CounterVec{m.scans, m.ticks, m.vaultLogins} {
+		counter.WithLabelValues("ok")
+		counter.WithLabelValues("error")
 	}
 	for _, provider := range s.Rotating {
 		for _, event := range s.Events {
 			m.events.WithLabelValues(event, provider)
 		}
 	}
-	return m
 }
 
 func (m *Metrics) declareRenewals() {
@@ -135,6 +150,8 @@ func (m *Metrics) declareScans() {
 	m.lastScan = m.gauge("last_scan_timestamp_seconds", "When this replica last completed a scan; 0 if never. The newest of all replicas counts.")
 	m.invalidNames = m.gauge("invalid_names", "Names below credentials/ that no credential can have, as this replica's last scan found.")
 	m.missing = m.gauge("scan_missing_credentials", "Known credentials that this replica's last listing of Vault did not have.")
+	m.listed = m.gauge("scan_credentials", "Credentials that this replica's last listing of Vault had; 0 once another replica has scanned.")
+	m.scanChanges = m.counterVec("scan_changes_total", "What this replica's scans found changed in Vault: credentials added, edited, dropped because they are gone.", "change")
 }
 
 var durations = []float64{.005, .02, .1, .25, .5, 1, 2.5, 5, 15, 60, 120}

@@ -58,7 +58,7 @@ func filled() *metrics.Metrics {
 		FromMemory: func() bool { return false }, VaultUp: func() bool { return true }, RedisUp: func() bool { return false },
 		Breakers: func() map[string]int { return map[string]int{"kibo": 3} }, ConfigHash: 1 << 20,
 	})
-	m.Scanned(metrics.Scan{Took: time.Second, Invalid: 1, Entries: fleet(now)})
+	m.Scanned(metrics.Scan{Took: time.Second, Invalid: 1, Listed: 4, Added: 3, Edited: 2, Dropped: 1, Entries: fleet(now)})
 	return m
 }
 
@@ -135,6 +135,8 @@ func TestValues(t *testing.T) {
 		`refresher_protocol_events_total{event="probe",provider="checkfront"} 1`,
 		`refresher_protocol_events_total{event="answer_lost",provider="checkfront"} 0`,
 		`refresher_ticks_total{result="error"} 1`, `refresher_invalid_names 1`,
+		`refresher_scan_credentials 4`, `refresher_scan_changes_total{change="added"} 3`, `refresher_scan_changes_total{change="edited"} 2`,
+		`refresher_scan_changes_total{change="dropped"} 1`,
 		`refresher_admissions_deferred_total{provider="kibo",reason="rate_limit"} 1`, `refresher_rate_limit_wait_seconds_sum{provider="kibo"} 1`,
 		`refresher_vault_logins_total{result="error"} 1`, `refresher_redis_commands_total{command="set",result="error"} 1`,
 		`refresher_clock_skew_seconds{peer="vault"} -1.5`,
@@ -169,6 +171,89 @@ func TestValues(t *testing.T) {
 	if after := page(t, m); strings.Contains(after, "refresher_credentials{") {
 		t.Error("a replica that another took over from goes on exporting the fleet")
 	}
+}
+
+// TestCountersBeginAtZero: Prometheus sees no step from nothing to 1.
+func TestCountersBeginAtZero(t *testing.T) {
+	t.Parallel()
+	got := page(t, metrics.New(metrics.Settings{}))
+	for _, line := range []string{
+		`refresher_scans_total{result="error"} 0`, `refresher_scans_total{result="ok"} 0`,
+		`refresher_scan_changes_total{change="added"} 0`, `refresher_scan_changes_total{change="edited"} 0`, `refresher_scan_changes_total{change="dropped"} 0`,
+		`refresher_ticks_total{result="error"} 0`, `refresher_vault_logins_total{result="error"} 0`,
+	} {
+		if !strings.Contains(got, line+"\n") {
+			t.Errorf("missing: %s", line)
+		}
+	}
+}
+
+// TestNobodyMissesADormantToken: where only the grant is kept alive the access token
+// has expired most of the time, and that is nothing to be alarmed of.
+func TestNobodyMissesADormantToken(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	dormant := func(name string, status credential.Status) credential.Entry {
+		return credential.Entry{ID: credential.ID{Tenant: "acme", Name: name}, Due: now.Add(5 * 24 * time.Hour), Memo: credential.Memo{
+			Provider: "checkfront", Status: status, Dormant: true, ExpiresAt: now.Add(-time.Hour), GrantExpiresAt: now.Add(6 * 24 * time.Hour),
+		}}
+	}
+	serving := credential.Entry{ID: credential.ID{Tenant: "brig", Name: "main"}, Due: now.Add(time.Hour), Memo: credential.Memo{
+		Provider: "checkfront", Status: credential.StatusActive, ExpiresAt: now.Add(2 * time.Hour), GrantExpiresAt: now.Add(12 * 24 * time.Hour),
+	}}
+	for name, tc := range map[string]struct {
+		entries []credential.Entry
+		want    []string
+	}{
+		"at rest": {[]credential.Entry{dormant("main", credential.StatusActive), serving}, []string{
+			`refresher_credentials{provider="checkfront",status="active"} 2`, `refresher_credentials{provider="checkfront",status="expired"} 0`,
+			`refresher_grants{left="7d",status="active"} 1`, `refresher_grants{left="7d",status="expired"} 0`,
+			// The one whose token ends soonest is shown, and the dormant one's grant ends later.
+			`refresher_credential_status{credential="main",provider="checkfront",status="active",tenant="brig"} 1`,
+		}},
+		"its renewal fails": {[]credential.Entry{dormant("main", credential.StatusExpired), serving}, []string{
+			`refresher_credentials{provider="checkfront",status="retrying"} 1`, `refresher_credentials{provider="checkfront",status="expired"} 0`,
+			`refresher_grants{left="7d",status="retrying"} 1`,
+			`refresher_credential_status{credential="main",provider="checkfront",status="retrying",tenant="acme"} 1`,
+		}},
+		"a person is needed": {[]credential.Entry{dormant("main", credential.StatusNeedsAuthorization), serving}, []string{
+			`refresher_credentials{provider="checkfront",status="needs_authorization"} 1`,
+		}},
+	} {
+		m := metrics.New(metrics.Settings{Providers: []string{"checkfront"}, PerCredential: 1})
+		m.Scanned(metrics.Scan{Entries: tc.entries})
+		got := page(t, m)
+		for _, line := range tc.want {
+			if !strings.Contains(got, line+"\n") {
+				t.Errorf("%s: missing: %s", name, line)
+			}
+		}
+		if strings.Contains(got, `refresher_credential_expiry_timestamp_seconds{credential="main",provider="checkfront",tenant="acme"}`) {
+			t.Errorf("%s: an expiry that nobody waits for is exported", name)
+		}
+	}
+}
+
+// TestSizeOfAListing: a scan that failed before it had a listing says nothing of its
+// size, one that is not believed does, and who is no longer the scanner has none.
+func TestSizeOfAListing(t *testing.T) {
+	t.Parallel()
+	m := metrics.New(metrics.Settings{})
+	size := func(what, want string) {
+		t.Helper()
+		if got := page(t, m); !strings.Contains(got, "refresher_scan_credentials "+want+"\n") {
+			t.Errorf("%s: the size is not %s", what, want)
+		}
+	}
+	m.Scanned(metrics.Scan{Listed: 400})
+	size("listed", "400")
+	m.Scanned(metrics.Scan{Err: io.EOF})
+	size("not listed", "400")
+	m.Scanned(metrics.Scan{Listed: 0, Missing: 400, Err: io.EOF})
+	size("an empty listing", "0")
+	m.Scanned(metrics.Scan{Listed: 400})
+	m.Retired()
+	size("retired", "0")
 }
 
 // valueOf returns the value of a metric without labels.
@@ -221,9 +306,20 @@ func TestFleetIsReadWhenAskedFor(t *testing.T) {
 		}}}
 		expect("from memory, what was known stands beside it", `refresher_credentials{provider="kibo",status="active"} 2`, 3)
 
+		// What was read from memory may not know that it is dormant.
+		m.Scanned(metrics.Scan{Entries: []credential.Entry{{
+			ID: credential.ID{Tenant: "edge", Name: "main"}, Due: now.Add(24 * time.Hour),
+			Memo: credential.Memo{Provider: "kibo", Status: credential.StatusActive, ExpiresAt: now, Dormant: true, CredentialVersion: 1},
+		}}})
+		known = metrics.Fleet{Partial: true, Entries: []credential.Entry{{
+			ID: credential.ID{Tenant: "edge", Name: "main"}, Due: now.Add(time.Hour), Memo: credential.Memo{Provider: "kibo", Status: credential.StatusActive, ExpiresAt: now},
+		}}}
+		time.Sleep(time.Minute)
+		expect("from memory, a dormant one stays so", `refresher_credentials{provider="kibo",status="active"} 1`, 4)
+
 		m.Retired()
 		time.Sleep(time.Minute)
-		if got := page(t, m); strings.Contains(got, "refresher_credentials{") || reads != 3 {
+		if got := page(t, m); strings.Contains(got, "refresher_credentials{") || reads != 4 {
 			t.Errorf("retired, and still it reads (%d) or exports", reads)
 		}
 	})

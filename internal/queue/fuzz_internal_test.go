@@ -22,6 +22,8 @@ func FuzzMemo(f *testing.F) {
 	f.Add("")
 	f.Add("null")
 	f.Add(`{"p":"kibo","f":"many"}`)
+	f.Add(`{"p":"checkfront","s":"active","e":"2026-07-01T12:00:00Z","d":true}`)
+	f.Add(`{"p":"checkfront","d":"true"}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		memo := decode(text)
 		if json.Unmarshal([]byte(text), &credential.Memo{}) != nil && memo != (credential.Memo{}) {
@@ -46,6 +48,29 @@ func FuzzMemo(f *testing.F) {
 			t.Errorf("wrote %s, then %s", written, again)
 		}
 	})
+}
+
+// TestMemoOfAnOlderVersion: what it wrote is read as it was meant and written as it
+// was, so that both can work on one queue; and an older one reads what this one writes.
+func TestMemoOfAnOlderVersion(t *testing.T) {
+	t.Parallel()
+	const old = `{"p":"checkfront","a":"oauth2","s":"active","f":2,"v":7,"e":"2026-07-01T12:00:00Z","g":"2026-07-15T12:00:00Z","n":true}`
+	memo := decode(old)
+	want := credential.Memo{
+		Provider: "checkfront", Auth: "oauth2", Status: credential.StatusActive, Failures: 2, CredentialVersion: 7, Forced: true,
+		ExpiresAt: time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC), GrantExpiresAt: time.Date(2026, 7, 15, 12, 0, 0, 0, time.UTC),
+	}
+	if memo != want {
+		t.Errorf("got %+v, want %+v", memo, want)
+	}
+	if written, err := encode(memo); err != nil || written != old {
+		t.Errorf("%s was written as %s, %v", old, written, err)
+	}
+	want.Dormant = true
+	text, err := encode(want)
+	if err != nil || decode(text) != want {
+		t.Errorf("got %+v, %v from %s", decode(text), err, text)
+	}
 }
 
 // FuzzClaim: what the claim script returns is entries of this shard with valid IDs,

@@ -43,7 +43,7 @@ var base = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 var fullMemo = credential.Memo{
 	Provider: "checkfront", Auth: "oauth2", Status: credential.StatusRetrying, Failures: 3, Refusals: 2,
 	CredentialVersion: 12345678901234, CredentialStoredAt: base.Add(-time.Hour), ExpiresAt: base.Add(123456789), GrantExpiresAt: base.Add(time.Hour),
-	IntentSince: base.Add(-time.Hour), SlotAt: base.Add(time.Second), Forced: true,
+	IntentSince: base.Add(-time.Hour), SlotAt: base.Add(time.Second), Forced: true, Dormant: true,
 }
 
 func id(tenant, name string) credential.ID { return credential.ID{Tenant: tenant, Name: name} }

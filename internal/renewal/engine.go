@@ -201,6 +201,7 @@ func (e *Engine) Renew(ctx context.Context, entry credential.Entry) Outcome {
 	case errors.Is(err, credential.ErrDeleted):
 		return e.Removed(ctx, entry)
 	case errors.Is(err, credential.ErrNotFound):
+		v.memo.CredentialVersion = credential.VersionGone
 		return Outcome{Result: ResultGone, Due: v.now.Add(e.limits.AskPersonEvery), Memo: v.memo, Err: err}
 	case err != nil && credential.KindOf(err) != credential.KindMisconfigured:
 		return e.storeFailed(v, err)
@@ -214,7 +215,7 @@ func (e *Engine) Renew(ctx context.Context, entry credential.Entry) Outcome {
 	if err == nil {
 		v.method, v.cred, err = e.Methods.Resolve(cred, e.Provider.Guard)
 	}
-	v.memo.Provider, v.memo.Auth = v.cred.Provider, v.cred.Auth
+	v.memo.Provider, v.memo.Auth, v.memo.Dormant = v.cred.Provider, v.cred.Auth, v.cred.Field("keep") == "grant"
 	switch {
 	case err != nil:
 		return e.failed(ctx, v, err)

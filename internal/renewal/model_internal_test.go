@@ -12,7 +12,7 @@ import (
 
 var modelFaults = flag.Uint("model.faults", 1, "let so many faults of any kind come together in TestModelHolds; 2 takes minutes, and is not for the race detector")
 
-// rules are the decisions of this package, so that the model cannot drift from them.
+// rules are the decisions of this package, so that the model cannot drift from these.
 func rules() model.Rules {
 	limits := Limits{InFlightBound: model.InFlightBound * model.Tick, TakeoverAfter: model.TakeoverAfter * model.Tick}
 	steps := map[step]model.Step{

@@ -490,4 +490,11 @@ func TestDormantGrant(t *testing.T) {
 	if days < 9.7 || days > 10.3 {
 		t.Errorf("next rotation in %.1f days, want 10", days)
 	}
+	want(t, "dormant", out.Memo.Dormant, true)
+	want(t, "dormant, at rest", r.Renew(t.Context(), credential.Entry{ID: acme, Due: out.Due, Memo: out.Memo}).Memo.Dormant, true)
+	w.put(acme, map[string]any{
+		"provider": "checkfront", "base_url": w.servers.URL("checkfront"), "client_id": app.ClientID,
+		"client_secret": app.ClientSecret, "refresh_token": app.RefreshToken, "keep": "access",
+	})
+	want(t, "dormant, once its token is wanted", r.Renew(t.Context(), credential.Entry{ID: acme, Due: out.Due, Memo: out.Memo}).Memo.Dormant, false)
 }

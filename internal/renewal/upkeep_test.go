@@ -228,9 +228,12 @@ func TestGoneAndRemoved(t *testing.T) {
 	w.kiboClient(acme)
 	r := w.replica(t.TempDir())
 	r.Renew(t.Context(), entry(acme))
+	again := w.store.creds[acme]
 	delete(w.store.creds, acme)
-	want(t, "no trace: the scan decides", r.Renew(t.Context(), entry(acme)).Result, renewal.ResultGone)
+	out := r.Renew(t.Context(), entry(acme))
+	want(t, "no trace: the scan decides", out.Result, renewal.ResultGone)
 	want(t, "token stays", w.token(acme).Serves(), true)
+	want(t, "stored again, a scan brings it forward", out.Memo.Edited(again), true)
 
 	w.store.on(func(at string) error {
 		if at == "before credential.read" {

@@ -249,3 +249,37 @@ func TestDashboardShowsAllMetrics(t *testing.T) {
 		}
 	}
 }
+
+// TestAnswersLostInADay: what a new replica counted before its first scrape is there,
+// and what the process before it had counted in the same place still is.
+func TestAnswersLostInADay(t *testing.T) {
+	query := loadDashboard(t).queries(t)["Answers lost in a day, A"]
+	if query == "" {
+		t.Fatal("there is no such panel")
+	}
+	const lost = `refresher_protocol_events_total{job="refresher", instance="%s", event="answer_lost", provider="checkfront"}`
+	const start = `process_start_time_seconds{job="refresher", instance="%s"}`
+	at := func(time, value string) check {
+		c := check{Alert: "Lost", At: time}
+		if value != "0" {
+			c.Alerts = []expected{{Annotations: map[string]string{"summary": value}}}
+		}
+		return c
+	}
+	tests := ruleTests{RuleFiles: []string{"rules.yaml"}, EvaluationInterval: "10m", Tests: []scenario{{
+		Name: "answers are lost", Interval: "10m",
+		InputSeries: []inputSeries{
+			{fmt.Sprintf(lost, "r-0"), "0x5 1x5 0x300"},       // loses one, and starts anew
+			{fmt.Sprintf(start, "r-0"), "-90000x11 7000x300"}, // in the same place
+			{fmt.Sprintf(lost, "r-1"), "_x18 1x300"},          // loses one before its first scrape
+			{fmt.Sprintf(start, "r-1"), "_x18 10700x300"},     //
+			{fmt.Sprintf(lost, "r-2"), "5x300"},               // lost five long ago
+			{fmt.Sprintf(start, "r-2"), "-90000x300"},         //
+		},
+		Checks: []check{at("50m", "0"), at("70m", "1"), at("150m", "1"), at("180m", "2"), at("24h", "2"), at("46h", "0")},
+	}}}
+	alert := rule{Alert: "Lost", Expr: query + " > 0", Annotations: map[string]string{"summary": "{{ $value }}"}}
+	if err := run(t, t.TempDir(), []group{{Name: "panel", Interval: "10m", Rules: []rule{alert}}}, tests); err != nil {
+		t.Errorf("%s: %v", query, err)
+	}
+}

@@ -177,7 +177,7 @@ func mutants(t *testing.T, r rule) map[string]rule {
 			if other != value {
 				mutant := r
 				mutant.Expr = fmt.Sprintf("%s%g%s", r.Expr[:at[4]], other, r.Expr[at[5]:])
-				out[fmt.Sprintf("%s %g for %s", sign, other, number)] = mutant
+				out[fmt.Sprintf("%s %g for %s at %d", sign, other, number, at[4])] = mutant
 			}
 		}
 	}

@@ -19,7 +19,10 @@ const (
 )
 
 // Rules are the decisions of the protocol. The tests of package renewal hand in
-// the ones that the service itself goes by, so the model cannot drift from them.
+// the ones that the service itself goes by, so that the model cannot drift from these. What
+// carries them out is written down here once more, by hand, and simpler: a probe is put off
+// by the expiry alone, without a rotation_timeout on top, and an answer that was committed
+// long ago is told by the spent list, where the service looks into the grant's former tokens.
 type Rules struct {
 	// Decide is what a visit does about a grant for which no sealed answer was found.
 	Decide func(Situation) Step
