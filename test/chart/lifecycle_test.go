@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -91,6 +93,16 @@ func TestGracePeriod(t *testing.T) {
 				t.Errorf("%d s, want %d", got, test.want)
 			}
 		})
+	}
+}
+
+// TestSecondsStayWhole sees that Helm's way to print numbers makes none that Kubernetes
+// would not read.
+func TestSecondsStayWhole(t *testing.T) {
+	t.Parallel()
+	text := mustTemplate(t, "--set-json", `vault={"auth":{"kubernetes":{"expirationSeconds":3600000}}}`)
+	if !strings.Contains(text, "expirationSeconds: 3600000\n") {
+		t.Errorf("the token lives for another time:\n%s", regexp.MustCompile(`expirationSeconds: .*`).FindString(text))
 	}
 }
 

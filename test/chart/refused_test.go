@@ -22,6 +22,10 @@ func TestRefused(t *testing.T) {
 	path := func(path, kind string) string {
 		return "ingress=" + strings.NewReplacer("PATH", path, "TYPE", kind).Replace(ingress)
 	}
+	url := func(beside string) string {
+		return `redis={"existingSecret":"redis","secretKeys":{"url":"url"},` + beside + `}`
+	}
+	const environment = `extraEnv=[{"name":"REDIS_URL","value":"redis://r"}]`
 	tests := map[string]struct {
 		set  []string // as of --set-json
 		want string
@@ -46,6 +50,27 @@ func TestRefused(t *testing.T) {
 		"replicas with Redis left out":     {[]string{`redis={"addresses":null}`}, "replicaCount: there are 2 replicas and no Redis"},
 		"an AppRole without its Secret":    {[]string{`vault={"auth":{"method":"approle"}}`}, "vault.auth.approle.existingSecret: set it"},
 		"a token without its Secret":       {[]string{`vault={"auth":{"method":"token"}}`}, "vault.auth.token.existingSecret: set it"},
+		"a Redis URL and another mode":     {[]string{url(`"mode":"cluster"`)}, "redis.mode: a URL is for a standalone Redis"},
+		"a Redis URL and a master":         {[]string{url(`"masterName":"m"`)}, "redis.masterName: is for Sentinel"},
+		"a Redis URL and a user":           {[]string{url(`"username":"u"`)}, "redis.username: the URL"},
+		"a Redis URL and a database":       {[]string{url(`"db":1`)}, "redis.db: the URL"},
+		"a Redis URL and a CA, but no TLS": {[]string{url(`"tls":{"caSecret":{"name":"ca"}}`)}, "redis.tls.enabled: set it to true"},
+		"a CA of Redis, but no TLS":        {[]string{`redis={"tls":{"caSecret":{"name":"ca"}}}`}, "redis.tls.enabled: set it to true"},
+		"a name for TLS, but no TLS":       {[]string{`redis={"tls":{"serverName":"redis"}}`}, "redis.tls.enabled: set it to true"},
+		"a key of a URL, but no Secret":    {[]string{`redis={"secretKeys":{"url":"url"}}`}, "redis.existingSecret: set it"},
+		"Sentinels without a master":       {[]string{`redis={"mode":"sentinel"}`}, "redis.masterName: set it"},
+		"a master without Sentinels":       {[]string{`redis={"masterName":"m"}`}, "redis.masterName: is for Sentinel"},
+		"a Sentinel's user without any":    {[]string{`redis={"sentinelUsername":"u"}`}, "redis.sentinelUsername: is for Sentinel"},
+		"a Sentinel's password with none":  {[]string{`redis={"mode":"cluster","existingSecret":"r","secretKeys":{"sentinelPassword":"p"}}`}, "redis.secretKeys.sentinelPassword: is for Sentinel"},
+		"one Redis at two addresses":       {[]string{`redis={"addresses":["a:1","b:2"]}`}, "redis.addresses: there are 2"},
+		"a cluster's other database":       {[]string{`redis={"mode":"cluster","db":1}`}, "redis.db: a cluster has only 0"},
+		"a cluster without addresses":      {[]string{`redis={"mode":"cluster","addresses":[]}`, `replicaCount=1`}, "redis.addresses: set it"},
+		"a URL in the environment too":     {[]string{environment}, "redis.addresses: extraEnv has REDIS_URL too"},
+		"addresses in the environment too": {[]string{`extraEnv=[{"name":"REFRESHER_REDIS_ADDRESSES","value":"r:6379"}]`}, "redis.addresses: extraEnv has REFRESHER_REDIS_ADDRESSES too"},
+		"a throw-away Redis and a URL":     {[]string{`redis={"dev":{"enabled":true}}`, environment}, "redis.dev.enabled: extraEnv has REDIS_URL too"},
+		"a URL here and there":             {[]string{url(`"addresses":[]`), environment}, "redis.secretKeys.url: extraEnv has REDIS_URL too"},
+		"another mode and a URL elsewhere": {[]string{`redis={"mode":"cluster","addresses":[]}`, environment}, "redis.mode: a URL is for a standalone Redis"},
+		"switched off by itself":           {[]string{`enabled=false`}, "enabled: only a chart around this one"},
 		"two monitors":                     {[]string{`serviceMonitor={"enabled":true}`, `podMonitor={"enabled":true}`}, "choose one of them"},
 		"a setting with a value":           {[]string{`config={"vault":{"address":"https://v"}}`}, "config.vault.address: the chart sets this itself"},
 		"a deep setting with a value":      {[]string{`config={"vault":{"auth":{"kubernetes":{"role":"x"}}}}`}, "config.vault.auth.kubernetes.role: the chart sets this itself"},
@@ -64,6 +89,12 @@ func TestRefused(t *testing.T) {
 		"an ingress to everything":         {[]string{path("/", "Prefix")}, "the path / takes in /metrics"},
 		"an ingress to everything, by any": {[]string{path("/", "ImplementationSpecific")}, "the path / takes in /metrics"},
 		"an ingress to the metrics":        {[]string{path("/metrics", "Exact")}, "the path /metrics takes in /metrics"},
+		"an ingress to what begins so":     {[]string{path("/m", "Prefix")}, "the path /m takes in /metrics"},
+		"an ingress to other letters":      {[]string{path("/Metrics", "Exact")}, "the path /Metrics takes in /metrics"},
+		"an ingress to all with a star":    {[]string{path("/*", "ImplementationSpecific")}, "the path /* takes in /metrics"},
+		"an ingress to all by a pattern":   {[]string{path("/(.*)", "Prefix")}, "the path /(.*) takes in /metrics"},
+		"an ingress as the class likes":    {[]string{path("/console", "ImplementationSpecific")}, "the path /console takes in /metrics"},
+		"an ingress with two slashes":      {[]string{path("//", "Prefix")}, "the path // takes in /metrics"},
 		"a short grace period":             {[]string{`terminationGracePeriodSeconds=159`}, "159 is less than the 160 s that a stop may take"},
 		"a grace period shorter than the settings": {
 			[]string{`terminationGracePeriodSeconds=180`, `config={"renewal":{"shutdown_grace":"3m"},"http":{"shutdown_timeout":"1s"}}`},
@@ -101,6 +132,10 @@ func TestAccepted(t *testing.T) {
 		"an empty section":                    {`config={"vault":null}`},
 		"an ingress to metrics that is meant": {`ingress={"enabled":true,"allowMetrics":true,"hosts":[{"host":"a","paths":[{"path":"/","pathType":"Prefix"}]}]}`},
 		"an ingress to the first page alone":  {`ingress={"enabled":true,"hosts":[{"host":"a","paths":[{"path":"/","pathType":"Exact"}]}]}`},
+		"Sentinels and all that is theirs":    {`redis={"mode":"sentinel","masterName":"m","sentinelUsername":"u","db":3,"addresses":["a:1","b:2"]}`},
+		"a throw-away Redis beside the rest":  {`redis={"mode":"sentinel","dev":{"enabled":true}}`},
+		"an ingress that its class reads":     {`ingress={"enabled":true,"allowMetrics":true,"hosts":[{"host":"a","paths":[{"path":"/console/*","pathType":"ImplementationSpecific"}]}]}`},
+		"an ingress to a well-known path":     {`ingress={"enabled":true,"hosts":[{"host":"a","paths":[{"path":"/.well-known/refresher_1/","pathType":"Prefix"}]}]}`},
 		"anything that is global":             {`global={"other":{"chart":true}}`},
 	}
 	for name, sets := range tests {

@@ -215,11 +215,20 @@ func (s schemas) strictProperties(properties object, path []string) (object, err
 // description of its objects, and the Prometheus operator's of its.
 func TestKubernetesKnowsEveryField(t *testing.T) {
 	t.Parallel()
-	schemaDir, manifests := t.TempDir(), t.TempDir()
+	manifests := map[string]string{}
+	for _, c := range cases(t) {
+		manifests[c.name] = mustTemplate(t, "--values="+c.file)
+	}
+	conform(t, manifests)
+}
+
+// conform complains about every object of manifests that Kubernetes would not know.
+func conform(t *testing.T, manifests map[string]string) {
+	t.Helper()
+	schemaDir, dir := t.TempDir(), t.TempDir()
 	s := loadSchemas(t)
 	written, count := map[string]bool{}, 0
-	for _, c := range cases(t) {
-		text := mustTemplate(t, "--values="+c.file)
+	for name, text := range manifests {
 		for _, o := range objects(t, text) {
 			apiVersion, kind := at[string](o, "apiVersion"), at[string](o, "kind")
 			if count++; written[apiVersion+kind] {
@@ -230,11 +239,11 @@ func TestKubernetesKnowsEveryField(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := os.WriteFile(filepath.Join(manifests, c.name+".yaml"), []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name+".yaml"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	result := kubeconform(t, schemaDir, manifests)
+	result := kubeconform(t, schemaDir, dir)
 	for _, r := range result.Resources {
 		t.Errorf("%s: %s %s: %s", filepath.Base(r.Filename), r.Kind, r.Name, r.Msg)
 	}
@@ -255,8 +264,8 @@ func TestUnknownFieldsAreFound(t *testing.T) {
 		"of a probe's port":     {"port: http\n", "port: true\n"},
 		"of a budget":           {"maxUnavailable: 1", "maxUnavailible: 1"},
 		"of a custom resource":  {"podMetricsEndpoints:", "endpoints:"},
-		"within such":           {"interval: 30s", "intervall: 30s"},
-		"of its own validation": {"interval: 30s", "interval: often"},
+		"within such":           {`interval: "30s"`, `intervall: "30s"`},
+		"of its own validation": {`interval: "30s"`, "interval: often"},
 	}
 	schemaDir := t.TempDir()
 	manifests := mustTemplate(t, "--set", "podMonitor.enabled=true")

@@ -1,6 +1,9 @@
 {{/* What values.schema.json cannot say: values that do not fit each other. Each says what to set. */}}
 
 {{- define "refresher.checks" -}}
+{{- if eq (toString .Values.enabled) "false" -}}
+{{- fail "enabled: only a chart around this one can switch it off, with condition: refresher.enabled among its dependencies" -}}
+{{- end -}}
 {{- if not .Values.vault.address -}}
 {{- fail "vault.address: set it to the URL of your Vault, such as https://vault.vault.svc:8200" -}}
 {{- end -}}
@@ -21,23 +24,25 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Several replicas that share nothing would renew everything at once. */}}
-{{- define "refresher.checkRedis" -}}
-{{- $given := or .Values.redis.dev.enabled .Values.redis.addresses (include "refresher.redisUrl" .) -}}
-{{- range .Values.extraEnv -}}
-{{- $given = or $given (has .name (list "REFRESHER_REDIS_URL" "REDIS_URL" "REFRESHER_REDIS_ADDRESSES")) -}}
-{{- end -}}
-{{- if and (gt (int .Values.replicaCount) 1) (not $given) -}}
-{{- fail (printf "replicaCount: there are %d replicas and no Redis to share the work through. Set redis.addresses, or redis.existingSecret with redis.secretKeys.url, or for a trial redis.dev.enabled; or set replicaCount to 1, which keeps the queue in memory" (int .Values.replicaCount)) -}}
-{{- end -}}
-{{- end -}}
-
 {{/* The environment wins over the file, so it must not say what the pod is built by. */}}
 {{- define "refresher.checkEnv" -}}
 {{- range .Values.extraEnv -}}
 {{- if has .name (list "REFRESHER_CONFIG" "REFRESHER_ESCROW_DIR" "REFRESHER_HTTP_LISTEN" "REFRESHER_HTTP_SHUTDOWN_TIMEOUT" "REFRESHER_RENEWAL_SHUTDOWN_GRACE") -}}
 {{- fail (printf "extraEnv: %s is not for the environment, since the pod is built by it: it is set by the chart, or by config" .name) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Fails if a path of the Ingress takes in /metrics, or may: what a pattern or another type means, the controller decides. */}}
+{{- define "refresher.checkIngressPath" -}}
+{{- $path := lower .path -}}
+{{- $literal := and (ne .pathType "ImplementationSpecific") (regexMatch "^/([-a-z0-9._~]+/?)*$" $path) -}}
+{{- $takesIn := or (hasPrefix $path "/metrics") (hasPrefix "/metrics/" $path) -}}
+{{- if eq .pathType "Exact" -}}
+{{- $takesIn = eq (trimSuffix "/" $path) "/metrics" -}}
+{{- end -}}
+{{- if or $takesIn (not $literal) -}}
+{{- fail (printf "ingress.hosts: the path %s takes in /metrics, or may, by its pattern or its type %s, and /metrics names your providers and how many credentials you hold; name the paths that are needed, without patterns, as Prefix or Exact, or set ingress.allowMetrics" .path .pathType) -}}
 {{- end -}}
 {{- end -}}
 

@@ -44,46 +44,10 @@ vault:
 {{- if .Values.redis.dev.enabled }}
 redis:
   addresses: ["{{ include "refresher.fullname" . }}-redis:6379"]
-{{- else if or (include "refresher.redisUrl" .) (not .Values.redis.addresses) }}
-redis:
-  addresses: []
-  {{- include "refresher.redisTls" . | nindent 2 }}
 {{- else }}
 redis:
-  mode: {{ .Values.redis.mode }}
-  addresses: {{ .Values.redis.addresses | toJson }}
-  {{- with .Values.redis.masterName }}
-  master_name: {{ . | quote }}
-  {{- end }}
-  {{- with .Values.redis.username }}
-  username: {{ . | quote }}
-  {{- end }}
-  {{- with .Values.redis.sentinelUsername }}
-  sentinel_username: {{ . | quote }}
-  {{- end }}
-  {{- with .Values.redis.db }}
-  db: {{ . }}
-  {{- end }}
-  {{- include "refresher.redisTls" . | nindent 2 }}
+  {{- include "refresher.redisConfig" . | nindent 2 }}
 {{- end }}
-{{- end -}}
-
-{{- define "refresher.redisTls" -}}
-{{- if .Values.redis.tls.enabled -}}
-tls:
-  enabled: true
-  {{- with .Values.redis.tls.serverName }}
-  server_name: {{ . | quote }}
-  {{- end }}
-  {{- if .Values.redis.tls.caSecret.name }}
-  ca_cert: {{ include "refresher.secretMount" . }}/redis-ca/ca.crt
-  {{- end }}
-{{- end -}}
-{{- end -}}
-
-{{/* Not empty if Redis's URL comes from a Secret. */}}
-{{- define "refresher.redisUrl" -}}
-{{- if and .Values.redis.existingSecret .Values.redis.secretKeys.url (not .Values.redis.dev.enabled) -}}yes{{- end -}}
 {{- end -}}
 
 {{/* The whole configuration file. */}}
@@ -91,7 +55,7 @@ tls:
 {{- $own := include "refresher.ownConfig" . | fromYaml -}}
 {{- include "refresher.refuseOwn" (dict "path" "config" "own" $own "config" .Values.config) -}}
 {{- include "refresher.refuseSecrets" . -}}
-{{- mustMergeOverwrite (deepCopy .Values.config) $own | toYaml -}}
+{{- mustMergeOverwrite (deepCopy (.Values.config | default dict)) $own | toYaml -}}
 {{- end -}}
 
 {{/* Fails if "config" sets what other values set: one of the two would be ignored. */}}

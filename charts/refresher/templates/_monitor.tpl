@@ -2,8 +2,8 @@
 
 {{/* Labels of an object for an operator or a sidecar: the user's, by which it is found, and ours. */}}
 {{- define "refresher.monitorMetadata" -}}
-name: {{ include "refresher.fullname" .context }}{{ .suffix }}
-namespace: {{ .values.namespace | default (include "refresher.namespace" .context) }}
+name: {{ printf "%s%s" (include "refresher.fullname" .context) .suffix | quote }}
+namespace: {{ .values.namespace | default (include "refresher.namespace" .context) | quote }}
 labels:
   {{- include "refresher.labels" (dict "context" .context "component" "monitoring" "labels" .values.labels) | nindent 2 }}
 {{- end -}}
@@ -12,9 +12,11 @@ labels:
 {{- define "refresher.endpoint" -}}
 - port: http
   path: /metrics
-  interval: {{ .interval }}
+  {{- with .interval }}
+  interval: {{ . | quote }}
+  {{- end }}
   {{- with .scrapeTimeout }}
-  scrapeTimeout: {{ . }}
+  scrapeTimeout: {{ . | quote }}
   {{- end }}
   relabelings:
     - targetLabel: job

@@ -22,15 +22,20 @@
 
 {{/* Labels by which things of one component (worker, redis, doctor) are found. They never change. */}}
 {{- define "refresher.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "refresher.name" .context }}
-app.kubernetes.io/instance: {{ .context.Release.Name }}
+app.kubernetes.io/name: {{ include "refresher.name" .context | quote }}
+app.kubernetes.io/instance: {{ .context.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
 {{/* Labels of a pod: those, and what the user wants on everything. */}}
 {{- define "refresher.podLabels" -}}
 {{- $own := include "refresher.selectorLabels" . | fromYaml -}}
-{{- mustMergeOverwrite (deepCopy .context.Values.commonLabels) (.labels | default dict) $own | toYaml -}}
+{{- mustMergeOverwrite dict (.context.Values.commonLabels | default dict) (.labels | default dict) $own | toYaml -}}
+{{- end -}}
+
+{{/* Annotations of a pod: the user's, and those of its own. */}}
+{{- define "refresher.podAnnotations" -}}
+{{- mustMergeOverwrite dict (.context.Values.podAnnotations | default dict) .own | toYaml -}}
 {{- end -}}
 
 {{/* Labels of everything else. */}}
@@ -39,7 +44,7 @@ app.kubernetes.io/component: {{ .component }}
 {{- $_ := set $own "app.kubernetes.io/version" .context.Chart.AppVersion -}}
 {{- $_ := set $own "app.kubernetes.io/managed-by" .context.Release.Service -}}
 {{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .context.Chart.Name .context.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") -}}
-{{- mustMergeOverwrite (deepCopy .context.Values.commonLabels) (.labels | default dict) $own | toYaml -}}
+{{- mustMergeOverwrite dict (.context.Values.commonLabels | default dict) (.labels | default dict) $own | toYaml -}}
 {{- end -}}
 
 {{- define "refresher.serviceAccountName" -}}
@@ -53,7 +58,7 @@ app.kubernetes.io/component: {{ .component }}
 {{/* The reference of an image: context, image, and the tag if it names none. */}}
 {{- define "refresher.image" -}}
 {{- $registry := .context.Values.global.imageRegistry | default .image.registry -}}
-{{- $name := ternary (printf "%s/%s" $registry .image.repository) .image.repository (ne $registry "") -}}
+{{- $name := ternary (printf "%s/%s" $registry .image.repository) .image.repository (not (empty $registry)) -}}
 {{- if .image.digest -}}
 {{- printf "%s@%s" $name .image.digest -}}
 {{- else -}}
@@ -62,7 +67,7 @@ app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
 {{- define "refresher.imagePullSecrets" -}}
-{{- with concat .Values.global.imagePullSecrets .Values.imagePullSecrets -}}
+{{- with concat (.Values.global.imagePullSecrets | default list) (.Values.imagePullSecrets | default list) -}}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end -}}

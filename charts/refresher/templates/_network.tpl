@@ -14,10 +14,10 @@
 {{- regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (ternary "443" "80" (eq $url.scheme "https")) -}}
 {{- end -}}
 
-{{/* A list of the ports of redis.addresses. Sentinels name a Redis, and a URL is in a Secret: for both, Redis's own port. */}}
+{{/* A list of the ports of redis.addresses. Sentinels name a Redis, and a Secret or the environment may: for these, Redis's own port. */}}
 {{- define "refresher.redisPorts" -}}
 {{- $ports := list -}}
-{{- if include "refresher.redisUrl" . -}}
+{{- if or (include "refresher.redisUrl" .) (include "refresher.redisVariable" .) -}}
 {{- $ports = list "6379" -}}
 {{- else -}}
 {{- range .Values.redis.addresses -}}

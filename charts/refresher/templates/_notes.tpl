@@ -49,12 +49,21 @@ refresher vault setup
 {{- if .Values.redis.dev.enabled }}
 - WARNING: redis.dev.enabled is a throw-away Redis, for a trial. It has no password and is empty after its pod was
   replaced. Tenants' credentials need one that keeps what is written (redis.addresses).
-{{- else if .Values.redis.existingSecret }}
-- Redis is {{ .Values.redis.mode }}, as the Secret {{ .Values.redis.existingSecret }} says.
+{{- else if include "refresher.redisUrl" . }}
+- Redis is where the URL in the Secret {{ .Values.redis.existingSecret }} says (key {{ .Values.redis.secretKeys.url }}).
 {{- else if .Values.redis.addresses }}
-- Redis is expected at {{ join ", " .Values.redis.addresses }} ({{ .Values.redis.mode }}, without a password).
+- Redis is expected at {{ join ", " .Values.redis.addresses }} ({{ .Values.redis.mode }}, {{ include "refresher.redisPasswordFrom" . }}).
+{{- else if include "refresher.redisVariable" . }}
+- Redis is where {{ include "refresher.redisVariable" . }} in extraEnv says.
 {{- else }}
 - There is no Redis in redis.*: without any the queue is in memory, and this must stay the only replica.
+{{- end }}
+{{- if include "refresher.redisPortIsGuessed" . }}
+- The NetworkPolicy lets port 6379 through to Redis, since where that is does not stand in the values. If it is another port:
+  networkPolicy.egress.redis.ports.
+{{- end }}
+{{- if and (eq .Values.vault.auth.method "kubernetes") (not (hasPrefix "refresher" .Values.vault.auth.kubernetes.role)) }}
+- The role {{ .Values.vault.auth.kubernetes.role }} does not begin with refresher, so deploy/vault/administrator.hcl does not permit to make it.
 {{- end }}
 {{- if hasPrefix "http://" .Values.vault.address }}
 - WARNING: {{ .Values.vault.address }} is plain http: tokens and every secret cross the network in the clear.
@@ -63,6 +72,10 @@ refresher vault setup
 - The spools' volumes stay when pods are scaled away and when the release is uninstalled, since they may hold what nobody
   else has. docs/install.md says when one can be deleted.
 {{- else }}
+{{- if .Release.IsUpgrade }}
+- WARNING: Volumes that the pods had before (spool-{{ include "refresher.fullname" . }}-0 and so on), if they had any, stay behind with what
+  they hold, and nobody works on it: "Spools that nobody works on" in docs/install.md.
+{{- end }}
 - WARNING: persistence.enabled is false, so a spool goes when its pod goes. What a provider answered while Vault could not
   be written is then in Redis alone; if Redis loses it too, the tenant must authorize again.
 {{- end }}
@@ -74,5 +87,37 @@ refresher vault setup
 {{- end }}
 {{- if not .Values.prometheusRule.enabled }}
 - No alerts are installed: without them nobody learns that a tenant is cut off. prometheusRule.enabled.
+{{- else if not .Values.prometheusRule.runbookUrl }}
+- The alerts' runbook_url is no URL but a path such as docs/runbooks/RefresherAbsent.md: publish that folder, and set
+  prometheusRule.runbookUrl.
+{{- end }}
+{{- include "refresher.labelNotices" . }}
+{{- end -}}
+
+{{- define "refresher.redisPasswordFrom" -}}
+{{- if and .Values.redis.existingSecret .Values.redis.secretKeys.password -}}
+with the password in the Secret {{ .Values.redis.existingSecret }}
+{{- else -}}
+without a password
+{{- end -}}
+{{- end -}}
+
+{{/* Not empty if the NetworkPolicy has a port for Redis that nobody named. */}}
+{{- define "refresher.redisPortIsGuessed" -}}
+{{- $unnamed := or (include "refresher.redisUrl" .) (include "refresher.redisVariable" .) (eq .Values.redis.mode "sentinel") -}}
+{{- if and .Values.networkPolicy.enabled $unnamed (not .Values.redis.dev.enabled) (not .Values.networkPolicy.egress.redis.ports) -}}yes{{- end -}}
+{{- end -}}
+
+{{/* The Prometheus operator and Grafana's sidecar may pass over what does not have their label. */}}
+{{- define "refresher.labelNotices" -}}
+{{- range $key := list "serviceMonitor" "podMonitor" "prometheusRule" }}
+{{- $values := index $.Values $key }}
+{{- if and $values.enabled (not $values.labels) }}
+- The Prometheus operator may select by label, as that of kube-prometheus-stack does by its release. If yours does:
+  {{ $key }}.labels.release=kube-prometheus-stack
+{{- end }}
+{{- end }}
+{{- if and .Values.grafanaDashboard.enabled (not .Values.grafanaDashboard.labels) }}
+- Grafana's sidecar selects dashboards by label, and this one has none: grafanaDashboard.labels.
 {{- end }}
 {{- end -}}

@@ -25,8 +25,8 @@
 - name: {{ .name }}
   valueFrom:
     secretKeyRef:
-      name: {{ .secret }}
-      key: {{ .key }}
+      name: {{ .secret | quote }}
+      key: {{ .key | quote }}
 {{- end -}}
 
 {{- define "refresher.volumeMounts" -}}
@@ -59,7 +59,7 @@
 {{- define "refresher.volumes" -}}
 - name: config
   configMap:
-    name: {{ include "refresher.fullname" . }}
+    name: {{ include "refresher.fullname" . | quote }}
 {{- if eq .Values.vault.auth.method "kubernetes" }}
 - name: vault-login
   projected:
@@ -67,7 +67,7 @@
     sources:
       - serviceAccountToken:
           audience: {{ .Values.vault.auth.kubernetes.audience | quote }}
-          expirationSeconds: {{ .Values.vault.auth.kubernetes.expirationSeconds }}
+          expirationSeconds: {{ int64 .Values.vault.auth.kubernetes.expirationSeconds }}
           path: token
 {{- else if eq .Values.vault.auth.method "approle" }}
 {{ include "refresher.secretVolume" (dict "name" "vault-login" "secret" .Values.vault.auth.approle.existingSecret "key" .Values.vault.auth.approle.secretIdKey "path" "secret_id") }}
@@ -88,15 +88,11 @@
 {{- define "refresher.secretVolume" -}}
 - name: {{ .name }}
   secret:
-    secretName: {{ .secret }}
+    secretName: {{ .secret | quote }}
     defaultMode: 0440
     items:
-      - key: {{ .key }}
+      - key: {{ .key | quote }}
         path: {{ .path }}
-{{- end -}}
-
-{{- define "refresher.redisCa" -}}
-{{- if and .Values.redis.tls.enabled .Values.redis.tls.caSecret.name (not .Values.redis.dev.enabled) -}}yes{{- end -}}
 {{- end -}}
 
 {{/* Where a pod runs and what it sees of the network, for the service and its test. */}}

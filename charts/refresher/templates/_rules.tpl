@@ -1,10 +1,10 @@
 {{/* One rule of files/rules.yaml as the values change it; empty if they disable it. */}}
 {{- define "refresher.rule" -}}
 {{- $rule := deepCopy .rule -}}
-{{- $change := get .values.rules (.rule.alert | default .rule.record) | default dict -}}
+{{- $change := get (.values.rules | default dict) (.rule.alert | default .rule.record) | default dict -}}
 {{- if ne (toString (dig "enabled" true $change)) "false" -}}
 {{- if .rule.alert -}}
-{{- $labels := mustMergeOverwrite (dict) (.rule.labels | default dict) .values.ruleLabels -}}
+{{- $labels := mustMergeOverwrite (dict) (.rule.labels | default dict) (.values.ruleLabels | default dict) -}}
 {{- with $change.severity -}}
 {{- $_ := set $labels "severity" . -}}
 {{- end -}}
