@@ -9,8 +9,16 @@
 # build on something else than nothing, a base with its own passwd or licence files:
 #   --build-arg BASE=gcr.io/distroless/static-debian13:nonroot@sha256:…
 #
-# No step needs a shell, so that a compiler image without one serves too. What a step needs to
-# know is in the environment, which is why the flags of the build are in GOFLAGS.
+# No step needs a shell, so that a compiler image without one serves too. It must have
+# /usr/local/go and /etc/ssl/certs/ca-certificates.crt (Debian: ca-certificates), which is copied
+# into the image: a build without it ends at that COPY. What a step needs to know is in the
+# environment, which is why the flags of the build are in GOFLAGS.
+#
+# Debian's buildah 1.28 builds it too, as root and without a daemon:
+#   STORAGE_DRIVER=vfs buildah bud --isolation chroot --build-arg BASE=… --build-arg GO_IMAGE=… .
+# It does not set BUILDPLATFORM, which is then empty, the machine's own, and a warning. To build
+# for another platform, say it: --platform linux/arm64 --build-arg BUILDPLATFORM=linux/amd64
+# (tools/image.sh does). No default stands here, since it would be wrong on the other machine.
 ARG GO_IMAGE=docker.io/library/golang:1.26.8-trixie
 ARG BASE=scratch
 

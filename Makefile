@@ -62,7 +62,7 @@ image: ## Build the container image with docker, podman or buildah (IMAGE=, TAG=
 .PHONY: release
 release: tools-chart ## Build archives, SBOMs, the chart and checksums into dist/ (VERSION=v1.2.3)
 	@rm -rf dist
-	@cd tools/release && $(GO) run . -version '$(VERSION)' -date '$(DATE)' -- $(BUILDFLAGS)
+	@cd tools/release && $(GO) run . -version '$(VERSION)' -commit '$(COMMIT)' -date '$(DATE)' -- $(BUILDFLAGS)
 
 ## To test it
 

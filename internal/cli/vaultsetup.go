@@ -24,7 +24,8 @@ store's delete_version_after, and the cluster that a Kubernetes login trusts. If
 these are not as they must be, the command says so and fails, unless
 --change-shared lets it change them.
 
---print writes the same as commands of the vault program, and asks nobody.`
+--print asks nobody and writes a script that does the same by commands of the vault
+program, except for the escrow key, and can be run again too.`
 
 // setupFlags are the flags of "vault setup".
 type setupFlags struct {
@@ -56,7 +57,7 @@ func (f *setupFlags) register(cmd *cobra.Command) {
 	o, k, flags := &f.options, &f.options.Kubernetes, cmd.Flags()
 	flags.Var(&f.login, "auth", "how the service shall log in")
 	completeWords(cmd, "auth", f.login.words)
-	flags.BoolVar(&f.print, "print", false, "print the vault commands that do the same, and change nothing")
+	flags.BoolVar(&f.print, "print", false, "print a script of vault commands that does the same, and change nothing")
 	flags.StringVar(&o.Name, "name", vault.PolicyService, "`name` of the service's policy and role; the other policies' names begin with it")
 	flags.DurationVar(&o.Period, "period", time.Hour, "how long a login lives unless it is renewed")
 	flags.BoolVar(&o.ChangeShared, "change-shared", false, "also change what others may rely on")

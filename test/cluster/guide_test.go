@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,7 +52,14 @@ func newGuide(s *stage) *guide {
 	}
 	g.write("vault-ca.pem", string(ca))
 	g.write("redis-password.txt", redisPassword)
-	g.write("environment", "export VAULT_TOKEN="+s.vault.RootToken)
+	g.write("environment", "")
+	this, err := os.Executable()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := errors.Join(os.Mkdir(g.programs(), 0o700), os.Symlink(this, filepath.Join(g.programs(), vaultProgram))); err != nil {
+		s.t.Fatal(err)
+	}
 	for _, folder := range []string{"bin", "charts"} {
 		if err := os.Symlink(filepath.Join(repository(), folder), filepath.Join(g.dir, folder)); err != nil {
 			s.t.Fatal(err)
@@ -59,6 +67,10 @@ func newGuide(s *stage) *guide {
 	}
 	return g
 }
+
+// programs is a folder with what the guide says must be on its reader's machine and is
+// not among the repository's tools.
+func (g *guide) programs() string { return filepath.Join(g.dir, "programs") }
 
 func (g *guide) write(name, text string) {
 	g.stage.t.Helper()
@@ -136,7 +148,10 @@ func (g *guide) command(command string) string {
 	shell.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	shell.Cancel = func() error { return syscall.Kill(-shell.Process.Pid, syscall.SIGKILL) }
 	shell.Dir = g.dir
-	shell.Env = []string{"PATH=" + filepath.Join(repository(), "bin") + ":" + os.Getenv("PATH"), "HOME=" + g.dir, "KUBECONFIG=" + kube.kubeconfig}
+	if strings.HasPrefix(command, "read -rs VAULT_TOKEN ") {
+		shell.Stdin = strings.NewReader(g.stage.vault.RootToken + "\n")
+	}
+	shell.Env = []string{"PATH=" + g.programs() + ":" + filepath.Join(repository(), "bin") + ":" + os.Getenv("PATH"), "HOME=" + g.dir, "KUBECONFIG=" + kube.kubeconfig}
 	out, err := shell.CombinedOutput()
 	if err != nil || strings.Contains(string(out), "Warning:") {
 		t.Fatalf("docs/install.md: %s: %v\n%s", command, err, out)

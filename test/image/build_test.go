@@ -83,8 +83,35 @@ func (b *builder) build(t *testing.T, arch, tag string) *image {
 		"VERSION="+version, "COMMIT="+commit, "DATE="+date, "SOURCE_DATE_EPOCH="+epoch)
 	b.run(t, "sh", "tools/image.sh", "--pull-never", "--build-arg", "GO_IMAGE="+compiler,
 		"--volume", b.goroot+":/usr/local/go:ro", "--volume", b.mod+":/go/pkg/mod:ro", "--volume", b.cache+":/cache")
+	return b.read(t, name+":"+tag, tag)
+}
+
+// plainly builds the image as somebody does who has no more than a buildah, a compiler's
+// image and a base of their own: by no script, and with nothing that they need not say.
+func (b *builder) plainly(t *testing.T) *image {
+	t.Helper()
+	const base, name = "localhost/base", "localhost/plain"
+	folder := filepath.Join(t.TempDir(), "base")
+	if err := os.MkdirAll(filepath.Join(folder, "etc"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(folder, "etc", "passwd"), "refresher:x:65532:65532::/:/none\n")
+	container := b.run(t, "buildah", "from", "scratch")
+	b.run(t, "buildah", "copy", "--quiet", container, folder, "/")
+	b.run(t, "buildah", "commit", "--quiet", "--rm", container, base)
+
+	b.env = append(b.env, "STORAGE_DRIVER=vfs")
+	b.run(t, "buildah", "bud", "--isolation", "chroot", "--pull-never", "--tag", name,
+		"--build-arg", "BASE="+base, "--build-arg", "GO_IMAGE="+compiler,
+		"--volume", b.goroot+":/usr/local/go:ro", "--volume", b.mod+":/go/pkg/mod:ro", "--volume", b.cache+":/cache", ".")
+	return b.read(t, name, "plain")
+}
+
+// read reads an image.
+func (b *builder) read(t *testing.T, name, tag string) *image {
+	t.Helper()
 	layout := filepath.Join(b.dir, tag)
-	b.run(t, "buildah", "push", "--quiet", name+":"+tag, "oci:"+layout)
+	b.run(t, "buildah", "push", "--quiet", name, "oci:"+layout)
 	return readImage(t, layout)
 }
 

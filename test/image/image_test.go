@@ -40,6 +40,7 @@ func TestImage(t *testing.T) {
 	t.Run("nothing to write to", i.checkReadOnly)
 	t.Run("service", func(t *testing.T) { i.checkService(t, ca) })
 	t.Run("reproducible", func(t *testing.T) { i.checkReproducible(t, b) })
+	t.Run("plain build", func(t *testing.T) { b.plainly(t).checkPlain(t) })
 	t.Run("other architecture", func(t *testing.T) {
 		other := b.build(t, otherArch(), "other")
 		if other.os != "linux" || other.arch != otherArch() {
@@ -125,6 +126,18 @@ func (i *image) checkReadOnly(t *testing.T) {
 		i.try(t, []string{"REFRESHER_ESCROW_DIR=" + dir}, 1, "this user cannot make it below", "doctor", "--offline")
 	}
 	i.try(t, nil, 1, "/var/lib/refresher can be written", "doctor", "--offline")
+}
+
+// checkPlain wants a program for this machine on the base that was given.
+func (i *image) checkPlain(t *testing.T) {
+	if i.os != "linux" || i.arch != runtime.GOARCH {
+		t.Errorf("the image says that it is for %s/%s", i.os, i.arch)
+	}
+	i.checkStatic(t)
+	i.try(t, nil, 0, "refresher dev", "version")
+	if _, err := os.Stat(filepath.Join(i.root, "etc", "passwd")); err != nil {
+		t.Errorf("it does not stand on the base: %v", err)
+	}
 }
 
 // checkReproducible builds the image and, elsewhere, the program once more.

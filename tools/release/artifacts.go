@@ -5,13 +5,15 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 )
 
-// documents go into every archive, beside the program.
-var documents = []string{"CHANGELOG.md", "LICENSE", "README.md"}
+// documents go into every archive, beside the program: files, and folders with all that
+// is in them. The README leads to these.
+var documents = []string{"CHANGELOG.md", "LICENSE", "README.md", "deploy/vault", "docs"}
 
 // program builds the program for a platform, its archive and its SBOM.
 func (r *release) program(ctx context.Context, work string, p platform) error {
@@ -31,16 +33,34 @@ func (r *release) program(ctx context.Context, work string, p platform) error {
 	}
 	entries := []entry{{name: name + "/refresher", mode: 0o755, content: content}}
 	for _, document := range documents {
-		text, err := os.ReadFile(filepath.Join(r.root, document))
-		if err != nil {
+		if entries, err = r.addDocuments(entries, name, document); err != nil {
 			return err
 		}
-		entries = append(entries, entry{name: name + "/" + document, mode: 0o644, content: text})
 	}
 	if err := r.write(name+".tar.gz", func(b *bytes.Buffer) error { return pack(b, entries, r.date) }); err != nil {
 		return err
 	}
 	return r.write(name+".cdx.json", func(b *bytes.Buffer) error { return r.sbom(b, content) })
+}
+
+// addDocuments adds a file, or all files of a folder in the order of their names.
+func (r *release) addDocuments(entries []entry, name, document string) ([]entry, error) {
+	err := filepath.WalkDir(filepath.Join(r.root, document), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path) //nolint:gosec // it is in the repository
+		if err != nil {
+			return err
+		}
+		inside, err := filepath.Rel(r.root, path)
+		if err != nil {
+			return err
+		}
+		entries = append(entries, entry{name: name + "/" + filepath.ToSlash(inside), mode: 0o644, content: text})
+		return nil
+	})
+	return entries, err
 }
 
 // chart packages the chart. Helm notes the time of day in what it packs, so that

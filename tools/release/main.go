@@ -1,6 +1,6 @@
 // Command release builds what a release of Refresher consists of, into a new folder:
 //
-//	refresher_1.2.3_linux_amd64.tar.gz    the program for a platform, licence, README and changelog
+//	refresher_1.2.3_linux_amd64.tar.gz    the program for a platform, README, changelog, licence, docs and policies
 //	refresher_1.2.3_linux_amd64.cdx.json  what is compiled into that program: a CycloneDX SBOM
 //	refresher-1.2.3.tgz                   the Helm chart
 //	SHA256SUMS                            of all of them, for sha256sum -c
@@ -33,8 +33,8 @@ type platform struct{ os, arch string }
 type release struct {
 	// root is the top of the repository, out the folder to make and to build into.
 	root, out string
-	// version is a tag such as v1.2.3.
-	version string
+	// version is a tag such as v1.2.3, commit what it stands at.
+	version, commit string
 	// date is the commit's: it is given to every file.
 	date      time.Time
 	platforms []platform
@@ -60,6 +60,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 	root := flags.String("root", "../..", "top of the repository")
 	out := flags.String("out", "../../dist", "folder to make and to build into")
 	version := flags.String("version", "", "the tag, such as v1.2.3")
+	commit := flags.String("commit", "", "the commit, with -dirty behind it if the tree has changes")
 	date := flags.String("date", "", "the commit's date, RFC 3339")
 	helm := flags.String("helm", "../../bin/helm", "the program helm")
 	if err := flags.Parse(args); err != nil {
@@ -69,7 +70,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("the commit's date: %w", err)
 	}
-	r := release{version: *version, date: made.UTC(), platforms: platforms, buildFlags: flags.Args()}
+	r := release{version: *version, commit: *commit, date: made.UTC(), platforms: platforms, buildFlags: flags.Args()}
 	for path, text := range map[*string]string{&r.root: *root, &r.out: *out, &r.helm: *helm} {
 		if *path, err = filepath.Abs(text); err != nil {
 			return err
@@ -82,7 +83,20 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 // images cannot have.
 var tag = regexp.MustCompile(`^v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$`)
 
-// checkVersion refuses what could not be built again from a tag.
+// check refuses what could not be built again from a tag. A version that somebody gave
+// says nothing of the tree; the commit does.
+func (r *release) check() error {
+	switch {
+	case r.commit == "":
+		return errors.New("the commit is not known: build a release in a clone of the repository")
+	case strings.HasSuffix(r.commit, "-dirty"):
+		return fmt.Errorf("%s: the tree has changes that are not committed", r.commit)
+	default:
+		return checkVersion(r.version)
+	}
+}
+
+// checkVersion refuses what is no tag.
 func checkVersion(version string) error {
 	switch {
 	case strings.HasSuffix(version, "-dirty"):
@@ -99,7 +113,7 @@ func (r *release) number() string { return strings.TrimPrefix(r.version, "v") }
 
 // build builds everything. What is left after an error is of no use.
 func (r *release) build(ctx context.Context) error {
-	if err := checkVersion(r.version); err != nil {
+	if err := r.check(); err != nil {
 		return err
 	}
 	err := os.Mkdir(r.out, 0o755) //nolint:gosec // a release is for everybody

@@ -52,7 +52,7 @@ func build(t *testing.T, some []platform) map[string][]byte {
 		t.Fatal(err)
 	}
 	r := release{
-		root: root, out: filepath.Join(t.TempDir(), "dist"), version: version, date: made.UTC(), platforms: some, helm: helm,
+		root: root, out: filepath.Join(t.TempDir(), "dist"), version: version, commit: commit, date: made.UTC(), platforms: some, helm: helm,
 		buildFlags: []string{
 			"-trimpath", "-buildvcs=false", "-tags=" + tags,
 			"-ldflags=-s -w -X main.version=" + version + " -X main.commit=" + commit + " -X main.date=" + date,
@@ -133,20 +133,36 @@ func checkArchive(t *testing.T, name string, packed []byte) []byte {
 		contents[base] = content
 		list = append(list, fmt.Sprintf("%s %o %d:%d %s", base, header.Mode, header.Uid, header.Gid, header.ModTime.UTC().Format(time.RFC3339)))
 	}
-	want := []string{
-		"refresher 755 0:0 2026-01-02T03:04:05Z", "CHANGELOG.md 644 0:0 2026-01-02T03:04:05Z",
-		"LICENSE 644 0:0 2026-01-02T03:04:05Z", "README.md 644 0:0 2026-01-02T03:04:05Z",
+	const about = " 0:0 2026-01-02T03:04:05Z"
+	want := []string{"refresher 755" + about}
+	documents := inRepository(t)
+	for _, document := range documents {
+		want = append(want, document+" 644"+about)
 	}
 	if !slices.Equal(list, want) {
 		t.Errorf("in the archive there is %q, want %q", list, want)
 	}
-	for _, document := range []string{"CHANGELOG.md", "LICENSE", "README.md"} {
+	for _, document := range documents {
 		text, err := os.ReadFile("../../" + document)
 		if err != nil || !bytes.Equal(contents[document], text) {
 			t.Errorf("%s in the archive is not ours (%v)", document, err)
 		}
 	}
 	return contents["refresher"]
+}
+
+// inRepository lists the documents that belong into an archive, as git knows them, and
+// those that it does not know yet: what is left out here is not looked for.
+func inRepository(t *testing.T) []string {
+	t.Helper()
+	list := exec.CommandContext(t.Context(), "git", "ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate",
+		"CHANGELOG.md", "LICENSE", "README.md", "deploy/vault", "docs")
+	list.Dir = "../.."
+	out, err := list.Output()
+	if err != nil {
+		t.Fatalf("%s: %v", list, err)
+	}
+	return slices.Sorted(strings.FieldsSeq(string(out)))
 }
 
 // entries goes over the files of a compressed archive.
@@ -335,9 +351,11 @@ func TestRefusals(t *testing.T) {
 		args []string
 		want string
 	}{
-		"no version":    {[]string{"-date", date}, "is no version"},
-		"no date":       {[]string{"-version", version}, "the commit's date"},
-		"folder exists": {[]string{"-version", version, "-date", date, "-out", there}, "is there already"},
+		"no version":    {[]string{"-date", date, "-commit", commit}, "is no version"},
+		"no commit":     {[]string{"-version", version, "-date", date}, "the commit is not known"},
+		"dirty tree":    {[]string{"-version", version, "-date", date, "-commit", commit + "-dirty"}, "changes that are not committed"},
+		"no date":       {[]string{"-version", version, "-commit", commit}, "the commit's date"},
+		"folder exists": {[]string{"-version", version, "-date", date, "-commit", commit, "-out", there}, "is there already"},
 		"no such flag":  {[]string{"-sign"}, "not defined"},
 	} {
 		t.Run(name, func(t *testing.T) {

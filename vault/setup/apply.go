@@ -70,13 +70,15 @@ func (p *Plan) Apply(ctx context.Context, v Vault, report func(Result)) error {
 	return nil
 }
 
-// Print writes the plan as commands of the vault program, for a POSIX shell.
+// Print writes the plan as a script for a POSIX shell that does the same by commands of
+// the vault program. It can be run again, as the plan can be applied again.
 func (p *Plan) Print(w io.Writer) error {
 	var b strings.Builder
-	b.WriteString("set -eu\n")
+	b.WriteString(opening)
 	for _, s := range p.steps {
 		fmt.Fprintf(&b, "\n# %s\n%s\n", s.what, strings.Join(s.commands, "\n"))
 	}
+	b.WriteString(closing)
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return errors.Join(errors.New("print the plan"), err)
 	}

@@ -2,13 +2,15 @@
 // token: the store, the policies, a way to log in, and the first escrow key.
 //
 // New computes a Plan from Options. Apply carries it out and says of each thing
-// whether it was created, changed or found as it should be; Print writes the same
-// as commands of the vault program and asks nobody. Both go through the same steps:
+// whether it was created, changed or found as it should be; Print asks nobody and
+// writes a script that does the same by commands of the vault program, except for the
+// escrow key, which no command can make. Both go through the same steps:
 //
 //	plan, err := setup.New(setup.Options{Settings: settings, Login: setup.LoginKubernetes, …})
 //	err = plan.Apply(ctx, client, func(r setup.Result) { fmt.Println(r) })
 //
-// Applying a plan again changes nothing, and repairs what has drifted since.
+// Applying a plan again, or running its script again, changes nothing and repairs what
+// has drifted since.
 //
 // # What others may rely on
 //

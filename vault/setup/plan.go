@@ -100,7 +100,7 @@ func (p *Plan) addLogin() error {
 func (p *Plan) method(kind, mount string) step {
 	return step{
 		what:     "login method auth/" + mount,
-		commands: []string{fmt.Sprintf("vault auth enable -path=%s %s", mount, kind)},
+		commands: methodCommands(kind, mount),
 		ensure: func(ctx context.Context, v Vault) (Result, error) {
 			methods, err := v.ReadPath(ctx, "sys/auth")
 			if err != nil {
@@ -137,17 +137,12 @@ func (p *Plan) addKubernetes() error {
 		want:  map[string]any{"kubernetes_host": k.Host, "kubernetes_ca_cert": ca, "disable_local_ca_jwt": outside},
 		leave: !p.options.ChangeShared,
 	}
-	command := fmt.Sprintf("vault write %s kubernetes_host=%s disable_local_ca_jwt=%t", config.path, quoted(k.Host), outside)
-	if ca != "" {
-		command += " kubernetes_ca_cert=@" + quoted(k.CAFile)
-	}
 	if reviewer != "" {
 		// Vault does not say the token, only that there is one.
 		config.hidden = map[string]any{"token_reviewer_jwt": reviewer}
 		config.proof = map[string]any{"token_reviewer_jwt_set": true}
-		command += " token_reviewer_jwt=@" + quoted(k.ReviewerTokenFile)
 	}
-	config.commands = []string{command}
+	config.commands = p.clusterCommands(config, k, outside)
 	role := map[string]any{
 		"bound_service_account_names":      k.ServiceAccounts,
 		"bound_service_account_namespaces": k.Namespaces,

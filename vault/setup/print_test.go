@@ -1,19 +1,22 @@
 package setup_test
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
+	"refresher/internal/credential"
+	"refresher/internal/vaulttest"
+	"refresher/vault"
 	"refresher/vault/setup"
 )
 
@@ -46,42 +49,69 @@ func writeReview(t *testing.T, w http.ResponseWriter, r *http.Request, jwt strin
 		`"user":{"username":"system:serviceaccount:apps:refresher","uid":"u1","groups":["system:serviceaccounts"]}}}`, review.Spec.Token == jwt)
 }
 
-// vaultStandIn takes down, as a shell would pass them on, the arguments of each
-// vault command and what it reads from standard input.
-const vaultStandIn = `#!/bin/sh
-input=
-case "$*" in *" -") input=$(cat; echo .) ;; esac
-{ for word; do printf '%s\0' "$word"; done; printf 'stdin:%s\0\0' "${input%.}"; } >>"$COMMANDS"
-`
-
-// TestPrintDoesWhatApplyDoes runs the printed script in a real shell, with a
-// stand-in for the vault program, makes API calls of what that was given as the
-// program would, and compares the two Vaults.
+// TestPrintDoesWhatApplyDoes runs the printed script in a real shell against one
+// Vault, applies the plan to another that began the same, and compares the two. What
+// the script calls vault is a stand-in: see standIn.
 func TestPrintDoesWhatApplyDoes(t *testing.T) {
 	t.Parallel()
 	host, ca := cluster(t, serviceAccountToken("apps", "refresher"))
 	approle := options()
-	approle.Login, approle.SecretIDFile = setup.LoginAppRole, filepath.Join(t.TempDir(), "it's the secret")
+	approle.Login = setup.LoginAppRole
 	kubernetes := options()
-	kubernetes.Login, kubernetes.ChangeShared = setup.LoginKubernetes, true
+	kubernetes.Login = setup.LoginKubernetes
 	kubernetes.Kubernetes = setup.Kubernetes{
-		Host: host, CAFile: ca, ReviewerTokenFile: file(t, "reviewer", "reviewer"), ServiceAccounts: []string{"b", "a"}, Namespaces: []string{"apps"},
+		Host: host, CAFile: ca, ReviewerTokenFile: file(t, "reviewer", "reviewer\n"), ServiceAccounts: []string{"b", "a"}, Namespaces: []string{"apps"},
 	}
-	for name, o := range map[string]setup.Options{"approle": approle, "kubernetes": kubernetes} {
+	shared := kubernetes
+	shared.ChangeShared = true
+	for name, test := range map[string]struct {
+		options setup.Options
+		before  func(*rig)
+	}{
+		"approle, nothing there":    {approle, func(*rig) {}},
+		"kubernetes, nothing there": {kubernetes, func(*rig) {}},
+		"approle, things there": {approle, func(r *rig) {
+			r.MountKV(store, 2)
+			r.Write(store+"/config", map[string]any{"max_versions": 50, "delete_version_after": "-1s"})
+			r.Policy("refresher", `path "*" { capabilities = ["read"] }`)
+			r.EnableAuth("approle", "approle")
+			r.Write("auth/approle/role/refresher", map[string]any{"token_policies": "default", "token_period": "10m"})
+		}},
+		"kubernetes, things there": {kubernetes, func(r *rig) {
+			r.MountKV(store, 2)
+			r.Write(store+"/config", map[string]any{"max_versions": 3})
+			r.EnableAuth("kubernetes", "kubernetes")
+		}},
+		"kubernetes, what is shared changes": {shared, func(r *rig) {
+			r.MountKV(store, 2)
+			r.Write(store+"/config", map[string]any{"delete_version_after": "24h"})
+			r.EnableAuth("kubernetes", "kubernetes")
+			content, err := os.ReadFile(ca)
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			r.Write("auth/kubernetes/config", map[string]any{"kubernetes_host": "https://elsewhere.example", "kubernetes_ca_cert": string(content)})
+		}},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			applied, printed := newRig(t), newRig(t)
-			for _, command := range commands(t, o) {
-				printed.execute(command)
+			printed, applied, o := newRig(t), newRig(t), test.options
+			if o.Login == setup.LoginAppRole {
+				o.SecretIDFile = filepath.Join(t.TempDir(), "it's the secret")
+			}
+			test.before(printed)
+			test.before(applied)
+			for _, run := range []string{"first", "second"} {
+				if said, err := printed.script(o); err != nil {
+					t.Fatalf("the %s run: %v: %s", run, err, said)
+				}
+				printed.usedOnce(o.SecretIDFile)
 			}
 			if o.SecretIDFile != "" {
 				remove(t, o.SecretIDFile)
 			}
 			applied.mustApply(o)
-			for _, path := range []string{
-				store + "/config", "sys/policies/acl/refresher", "sys/policies/acl/refresher-reader", "sys/policies/acl/refresher-onboarding",
-				"sys/policies/acl/refresher-recovery", "auth/" + name + "/role/refresher",
-			} {
+			for _, path := range paths(o) {
 				if want, got := applied.state(path), printed.state(path); !reflect.DeepEqual(got, want) {
 					t.Errorf("%s after the commands:\n%v\nwant:\n%v", path, got, want)
 				}
@@ -89,6 +119,94 @@ func TestPrintDoesWhatApplyDoes(t *testing.T) {
 			// To the plan there is nothing left to do, but for the key that the service makes.
 			states(t, printed.mustApply(o), map[string]setup.State{"escrow key": setup.Created})
 		})
+	}
+}
+
+// paths are what a plan makes, but for what is different in any two Vaults.
+func paths(o setup.Options) []string {
+	all := []string{
+		store + "/config", "sys/policies/acl/refresher", "sys/policies/acl/refresher-reader", "sys/policies/acl/refresher-onboarding",
+		"sys/policies/acl/refresher-recovery", "auth/" + o.Login + "/role/refresher",
+	}
+	if o.Login == setup.LoginKubernetes {
+		all = append(all, "auth/kubernetes/config")
+	}
+	return all
+}
+
+// TestPrintLeavesAlone: what a plan reports and leaves alone, the script does too, and
+// it refuses what a plan refuses.
+func TestPrintLeavesAlone(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	host, ca := cluster(t, "")
+	kubernetes := options()
+	kubernetes.Login = setup.LoginKubernetes
+	kubernetes.Kubernetes = setup.Kubernetes{Host: host, CAFile: ca, ReviewerTokenFile: file(t, "reviewer", "reviewer")}
+	if said, err := r.script(kubernetes); err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	r.MountKV("old", 1)
+	r.Write("sys/mounts/crypt", map[string]any{"type": "transit", "description": `"type": "kv"`})
+	r.EnableAuth("approle", "jwt")
+	r.Write(store+"/config", map[string]any{"delete_version_after": "24h"})
+	for name, test := range map[string]struct {
+		change func(*setup.Options)
+		says   string
+		path   string
+	}{
+		"version 1":            {func(o *setup.Options) { o.Settings.Mount = "old" }, "KV store of version 1", "sys/mounts"},
+		"another store":        {func(o *setup.Options) { o.Settings.Mount = "crypt" }, "not of type kv", "sys/mounts"},
+		"another login":        {func(o *setup.Options) { o.Login = setup.LoginAppRole }, "not of type approle", "sys/auth"},
+		"delete_version_after": {func(*setup.Options) {}, "delete_version_after is 24h0m0s", store + "/config"},
+		"another cluster":      {func(o *setup.Options) { o.Kubernetes.Host = "https://elsewhere.example" }, "it differs in kubernetes_host.", "auth/kubernetes/config"},
+		"another CA": {
+			func(o *setup.Options) { o.Kubernetes.CAFile = file(t, "other.pem", "other") }, "it differs in kubernetes_ca_cert.", "auth/kubernetes/config",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := kubernetes
+			test.change(&o)
+			before := r.state(test.path)
+			said, err := r.script(o)
+			if _, ended := errors.AsType[*exec.ExitError](err); !ended || !strings.Contains(said, test.says) {
+				t.Errorf("it ends with %v, want an error that says %q:\n%s", err, test.says, said)
+			}
+			if after := r.state(test.path); !reflect.DeepEqual(before, after) {
+				t.Errorf("%s was %v, is now %v", test.path, before, after)
+			}
+		})
+	}
+	t.Run("nobody", func(t *testing.T) {
+		stranger := *r.Server
+		stranger.RootToken = r.Token(vaulttest.TokenOptions{Policies: []string{"default"}})
+		if said, err := (&rig{Server: &stranger, t: t}).script(kubernetes); err == nil || !strings.Contains(said, "permission denied") {
+			t.Errorf("without rights: %v, %s", err, said)
+		}
+	})
+}
+
+// TestAdministratorRunsThePrintedScript: the policy that is enough for the command is
+// enough for the script.
+func TestAdministratorRunsThePrintedScript(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	policies := options().Settings.Policies(credential.ID{})
+	at := slices.IndexFunc(policies, func(p vault.Policy) bool { return p.Name == vault.PolicyAdministrator })
+	r.Policy("admin", policies[at].String())
+	administrator := *r.Server
+	administrator.RootToken = r.Token(vaulttest.TokenOptions{Policies: []string{"admin"}})
+	host, ca := cluster(t, "")
+	for _, login := range []string{setup.LoginAppRole, setup.LoginKubernetes} {
+		o := options()
+		if o.Login = login; login == setup.LoginKubernetes {
+			o.Kubernetes = setup.Kubernetes{Host: host, CAFile: ca, ReviewerTokenFile: file(t, "reviewer", "reviewer")}
+		}
+		for range 2 {
+			if said, err := (&rig{Server: &administrator, t: t}).script(o); err != nil {
+				t.Errorf("%s: %v: %s", login, err, said)
+			}
+		}
 	}
 }
 
@@ -104,96 +222,59 @@ func remove(t *testing.T, name string) {
 	}
 }
 
-// commands runs a printed plan and returns the words of each vault command, the
-// last of which is what it read.
-func commands(t *testing.T, o setup.Options) [][]string {
-	t.Helper()
+// script runs a printed plan and returns what it says.
+func (r *rig) script(o setup.Options) (string, error) {
+	r.t.Helper()
 	plan, err := setup.New(o)
 	if err != nil {
-		t.Fatal(err)
+		r.t.Fatal(err)
 	}
 	var script strings.Builder
 	if err := plan.Print(&script); err != nil {
-		t.Fatal(err)
+		r.t.Fatal(err)
 	}
 	if strings.Contains(script.String(), o.EscrowKey.Private.Reveal()) {
-		t.Error("the commands show a private key")
+		r.t.Error("the commands show a private key")
 	}
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "vault"), []byte(vaultStandIn), 0o700); err != nil {
-		t.Fatal(err)
+	if !strings.Contains(script.String(), "\n#   refresher vault escrow-key\n") {
+		r.t.Error("the commands do not say how an escrow key is made")
 	}
-	log := filepath.Join(dir, "commands")
-	shell := exec.CommandContext(t.Context(), "sh")
-	shell.Stdin = strings.NewReader(script.String())
-	shell.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH"), "COMMANDS=" + log}
-	if said, err := shell.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, said)
-	}
-	content, err := os.ReadFile(log)
+	this, err := os.Executable()
 	if err != nil {
-		t.Fatal(err)
+		r.t.Fatal(err)
 	}
-	var all [][]string
-	for command := range strings.SplitSeq(strings.TrimSuffix(string(content), "\x00\x00"), "\x00\x00") {
-		all = append(all, strings.Split(command, "\x00"))
+	dir := r.t.TempDir()
+	if err := os.Symlink(this, filepath.Join(dir, standInName)); err != nil {
+		r.t.Fatal(err)
 	}
-	return all
+	shell := exec.CommandContext(r.t.Context(), "sh")
+	shell.Stdin = strings.NewReader(script.String())
+	shell.Env = []string{
+		"PATH=" + dir + ":" + os.Getenv("PATH"), "VAULT_ADDR=" + r.Address, "VAULT_TOKEN=" + r.RootToken,
+		"VAULT_FORMAT=json", "SLOW_STORE=" + filepath.Join(dir, "slow"),
+	}
+	said, err := shell.CombinedOutput()
+	return string(said), err
 }
 
-// execute makes the API call of a command of the vault program's.
-func (r *rig) execute(words []string) {
+// usedOnce wants a secret ID in the file with which one can log in.
+func (r *rig) usedOnce(name string) {
 	r.t.Helper()
-	input := strings.TrimPrefix(words[len(words)-1], "stdin:")
-	flags := map[string]string{}
-	var plain []string
-	for _, word := range words[:len(words)-1] {
-		name, value, _ := strings.Cut(word, "=")
-		if strings.HasPrefix(word, "-") && word != "-" {
-			flags[name] = value
-		} else {
-			plain = append(plain, word)
-		}
+	if name == "" {
+		return
 	}
-	switch strings.Join(plain[:min(2, len(plain))], " ") {
-	case "secrets enable":
-		r.Write("sys/mounts/"+flags["-path"], map[string]any{"type": plain[2], "options": map[string]any{"version": flags["-version"]}})
-		r.await(flags["-path"] + "/config")
-	case "auth enable":
-		r.EnableAuth(flags["-path"], plain[2])
-	case "policy write":
-		r.Policy(plain[2], input)
-	default:
-		switch plain[0] {
-		case "write":
-			r.Write(plain[1], pairs(r.t, plain[2:]))
-		case "read":
-			r.state(plain[1])
-		default:
-			r.t.Fatalf("the vault program has no command %q", plain)
-		}
+	secret, err := os.ReadFile(name)
+	if err != nil {
+		r.t.Fatal(err)
 	}
-}
-
-// pairs are the fields of a `vault write`: all are strings, and '@' names a file.
-func pairs(t *testing.T, words []string) map[string]any {
-	t.Helper()
-	fields := map[string]any{}
-	for _, word := range words {
-		name, value, found := strings.Cut(word, "=")
-		if file, ok := strings.CutPrefix(value, "@"); ok {
-			content, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			value = string(content)
-		}
-		if !found {
-			t.Fatalf("%q is not FIELD=VALUE", word)
-		}
-		fields[name] = value
+	r.Write("auth/approle/role/refresher/secret-id/lookup", map[string]any{"secret_id": string(secret)})
+	listed, err := r.Client().Logical().ListWithContext(r.t.Context(), "auth/approle/role/refresher/secret-id")
+	if err != nil || listed == nil {
+		r.t.Fatalf("list the secret IDs: %v, %v", listed, err)
 	}
-	return fields
+	if keys, _ := listed.Data["keys"].([]any); len(keys) != 1 {
+		r.t.Errorf("there are %d secret IDs, want one", len(keys))
+	}
 }
 
 // state reads a path.
@@ -204,29 +285,4 @@ func (r *rig) state(path string) map[string]any {
 		r.t.Fatalf("read %s: %v, %v", path, data, err)
 	}
 	return data
-}
-
-// await waits until a new store answers.
-func (r *rig) await(path string) {
-	r.t.Helper()
-	eventually(r.t, "a store that answers", func() bool {
-		_, err := r.admin.ReadPath(r.t.Context(), path)
-		return err == nil
-	})
-}
-
-// eventually waits until a condition holds.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	poll := time.NewTicker(10 * time.Millisecond)
-	defer poll.Stop()
-	for !condition() {
-		select {
-		case <-poll.C:
-		case <-ctx.Done():
-			t.Fatalf("there is no %s", what)
-		}
-	}
 }

@@ -29,7 +29,7 @@ func (p *Plan) mount() step {
 	mount := p.options.Settings.Mount
 	return step{
 		what:     "store " + mount + "/",
-		commands: []string{"# If it is there already, see that it is of version 2: vault secrets list -detailed", "vault secrets enable -path=" + mount + " -version=2 kv"},
+		commands: storeCommands(mount),
 		ensure: func(ctx context.Context, v Vault) (Result, error) {
 			mounts, err := v.ReadPath(ctx, "sys/mounts")
 			if err != nil {
@@ -83,16 +83,9 @@ func awaitStore(ctx context.Context, v Vault, path string) error {
 // and must not delete any by itself.
 func (p *Plan) config() step {
 	path := p.options.Settings.Mount + "/config"
-	commands := []string{
-		"# Only if max_versions is lower; and delete_version_after must be 0s: vault read " + path,
-		fmt.Sprintf("vault write %s max_versions=%d", path, keptVersions),
-	}
-	if p.options.ChangeShared {
-		commands[1] += " delete_version_after=0s"
-	}
 	return step{
 		what:     "settings of " + p.options.Settings.Mount + "/",
-		commands: commands,
+		commands: configCommands(path, p.options.ChangeShared),
 		ensure: func(ctx context.Context, v Vault) (Result, error) {
 			have, err := v.ReadPath(ctx, path)
 			if err != nil {
@@ -133,7 +126,7 @@ func (p *Plan) roleID(mount string) step {
 	path := p.rolePath(mount) + "/role-id"
 	return step{
 		what:     "role ID",
-		commands: []string{"vault read -field=role_id " + path},
+		commands: []string{"vault read -field=role_id " + path, "echo"},
 		ensure: func(ctx context.Context, v Vault) (Result, error) {
 			answer, err := v.ReadPath(ctx, path)
 			if err != nil {
@@ -154,7 +147,7 @@ func (p *Plan) secretID(mount string) step {
 	path, name := p.rolePath(mount)+"/secret-id", p.options.SecretIDFile
 	return step{
 		what:     "secret ID in " + name,
-		commands: []string{fmt.Sprintf("(umask 077; set -o noclobber; vault write -force -field=secret_id %s > %s)", path, quoted(name))},
+		commands: secretIDCommands(path, name),
 		ensure: func(ctx context.Context, v Vault) (Result, error) {
 			// First the file: a secret ID that cannot be kept would live on in Vault.
 			file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -185,7 +178,7 @@ func (p *Plan) secretID(mount string) step {
 func (p *Plan) escrowKey() step {
 	return step{
 		what:     "escrow key",
-		commands: []string{"# The first escrow key: the service makes it when it finds none."},
+		commands: escrowKeyCommands(),
 		ensure: func(ctx context.Context, v Vault) (Result, error) {
 			ids, err := v.EscrowKeyIDs(ctx)
 			if err != nil {
