@@ -3,6 +3,8 @@ package soak
 import (
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -74,6 +76,33 @@ func TestWhatGrowsIsFound(t *testing.T) {
 				t.Errorf("failures are %q, want those of %q", failures, test.want)
 			}
 		})
+	}
+}
+
+// TestSpoolsThatGrowAreFound: in the folders of a spool, too.
+func TestSpoolsThatGrowAreFound(t *testing.T) {
+	p := planFor(10_000, 100)
+	samples := made(p, func(float64, reading) {})
+	for i := range samples {
+		samples[i].spooled = stock{files: float64(10 + i), bytes: float64(i) * mib / 10}
+	}
+	failures := strings.Join(run{plan: p, samples: samples}.failures(), "; ")
+	if !strings.Contains(failures, "spool, files grew") || !strings.Contains(failures, "spool, KiB grew") {
+		t.Errorf("failures are %q, want those of the spool", failures)
+	}
+
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "answers"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"spent", "answers/a", "answers/b"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("four"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var s stock
+	if s.add(dir); s != (stock{files: 3, bytes: 12}) {
+		t.Errorf("the stock is %+v, want 3 files of 12 bytes", s)
 	}
 }
 

@@ -2,9 +2,10 @@ package soak
 
 import (
 	"bufio"
+	"io/fs"
 	"math"
 	"net"
-	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -53,7 +54,23 @@ type sample struct {
 	at       time.Duration // since the beginning
 	readings []reading     // one a replica; nil if one of them did not answer
 	memory   float64       // of Redis, in bytes; NaN while it is away
-	spooled  float64       // files in the spools
+	spooled  stock         // what lies in the spools
+}
+
+// stock is what lies in folders, and in those below them.
+type stock struct{ files, bytes float64 }
+
+// add takes in a folder. What is deleted while it looks does not count.
+func (s *stock) add(folder string) {
+	_ = filepath.WalkDir(folder, func(_ string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return nil
+		}
+		if info, err := entry.Info(); err == nil {
+			s.files, s.bytes = s.files+1, s.bytes+float64(info.Size())
+		}
+		return nil
+	})
 }
 
 // total adds up a metric of all replicas.
@@ -84,8 +101,7 @@ func (s *stage) look(began time.Time) sample {
 			break
 		}
 		x.readings = append(x.readings, parse(text))
-		files, _ := os.ReadDir(r.spool)
-		x.spooled += float64(len(files))
+		x.spooled.add(r.spool)
 	}
 	return x
 }
