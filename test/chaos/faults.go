@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"time"
 )
 
@@ -71,9 +72,8 @@ func (r *rig) begin(k Kind, s Step) bool {
 	case Seal, VaultDie, Revoke, Key:
 		return r.vault.reserve()
 	case SetBack:
-		ready := r.redis.intact(sinceLoss) && r.vault.reserve()
-		r.wantsSetBack.Store(!ready)
-		return ready
+		r.wantsSetBack.Store(true) // until the copy is made; nothing more is destroyed elsewhere
+		return r.intact() && r.vault.reserve()
 	case Flush, RedisDie, Failover, Evict:
 		return r.redis.reserve()
 	case DiskFull:
@@ -87,20 +87,34 @@ func (r *rig) begin(k Kind, s Step) bool {
 	}
 }
 
-// sinceLoss is how long Redis must have kept what it was told before Vault may be
-// set back. A Vault that forgot an intent and a Redis that forgot the spent list
-// at the same time leave no trace of a presentation: the protocol does not promise to
-// bear both within one round of visits, so the rig does not ask for that.
+// sinceLoss is how long Redis and the spools must have kept what they were told before
+// Vault may be set back. A Vault that forgot an intent and a Redis that forgot the spent
+// list at the same time leave no trace of a presentation; and when a spool is destroyed
+// then, nobody knows the name of the answer's copy in Redis. The protocol does not promise
+// to bear both within one round of visits, so the rig does not ask for that.
 const sinceLoss = 30 * time.Second
 
+// intact reports whether nothing was destroyed for so long.
+func (r *rig) intact() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	destroyed := slices.ContainsFunc(r.faults, func(f *Fault) bool {
+		return f.destroysSpool() && (f.Until.IsZero() || time.Since(f.Until) < sinceLoss)
+	})
+	return !destroyed && r.redis.intact(sinceLoss)
+}
+
+// destroysSpool reports whether a fault takes a spool away, or holds it back.
+func (f *Fault) destroysSpool() bool { return f.Kind == Wipe || f.Kind == Away }
+
 // bearable keeps from a fleet whose Vault was just set back, or is about to be, what
-// would take the spent list from it too.
+// would take the spent list or a spool from it too.
 func (r *rig) bearable(k Kind, s Step) bool {
 	back := r.settingBack()
 	switch k {
 	case SetBack:
 		return !back
-	case Flush, RedisDie, Failover, Evict:
+	case Flush, RedisDie, Failover, Evict, Wipe, Away:
 		return !back && !r.wantsSetBack.Load()
 	default:
 		return !back || s.Boundary != Spent
@@ -110,11 +124,14 @@ func (r *rig) bearable(k Kind, s Step) bool {
 // insteadOf puts Vault back in another fault's stead once Redis was left alone for long
 // enough: a plan that takes something from Redis every few seconds would never come to it.
 func (r *rig) insteadOf(k Kind) Kind {
-	if r.wantsSetBack.Load() && r.redis.intact(sinceLoss) {
+	if r.wantsSetBack.Load() && r.intact() {
 		return SetBack
 	}
 	return k
 }
+
+// The bounds of a delay.
+const shortestDelay, longestDelay = 200 * time.Millisecond, 2500 * time.Millisecond
 
 // strike carries a fault out. It returns when it has taken hold, and says what
 // becomes of the connection.
@@ -130,7 +147,7 @@ func (r *rig) strike(f *Fault) fate {
 	case Refuse:
 		return fate{status: f.refusal()}
 	case Delay:
-		r.wait(f.span(200*time.Millisecond, 2500*time.Millisecond))
+		r.wait(f.span(shortestDelay, longestDelay))
 	case Kill, Wipe, Away:
 		r.kill(r.replicas[f.Replica-1], f)
 		return fate{cut: true}
@@ -166,6 +183,12 @@ func (r *rig) strikeOthers(f *Fault) {
 	}
 }
 
+// eviction is what Redis does when it has no memory left.
+func (f *Fault) eviction() string {
+	policies := []string{"allkeys-random", "volatile-random", "noeviction"}
+	return policies[int(f.Chance*float64(len(policies)))]
+}
+
 // refusal is the status of an answer that says no.
 func (f *Fault) refusal() int {
 	statuses := []int{429, 472, 473, 500, 502, 503} // a rate limit, Vault's standbys, a server or gateway in trouble, sealed
@@ -180,7 +203,7 @@ func (r *rig) kill(rep *replica, f *Fault) {
 	if !rep.kill() {
 		return // another fault was faster
 	}
-	r.inspect(rep)
+	r.inspect(rep, f)
 	down := f.span(100*time.Millisecond, 2*time.Second)
 	switch f.Kind {
 	case Away:
@@ -195,12 +218,17 @@ func (r *rig) kill(rep *replica, f *Fault) {
 	})
 }
 
-// inspect looks into the spool of a dead process.
-func (r *rig) inspect(rep *replica) {
+// inspect looks into the spool of a dead process. If that is about to be destroyed, or held
+// back, it also looks whether Redis has copies.
+func (r *rig) inspect(rep *replica, f *Fault) {
 	found := rep.spool.answers()
 	r.story.tell(rep.n, "", "killed; %d whole answers in its spool", len(found))
 	for _, answer := range found {
 		r.spooled(rep, answer, "found in the spool of the dead process")
+		if f.Kind == Wipe || f.Kind == Away {
+			copied := r.redis.master().says("EXISTS refresher:escrow:"+answer.Attempt, ":1")
+			r.seen.note(r.seen.attempt(answer.Attempt), func(a *attempt) { a.Taken, a.TakenCopy = f, copied })
+		}
 	}
 }
 
@@ -273,15 +301,19 @@ func (r *rig) strikeVault(f *Fault) {
 		r.vault.kill()
 		r.story.tell(0, "", "Vault is killed")
 	default:
+		began := time.Now()
 		copied, err := r.vault.copyStorage()
 		r.note("Vault's storage is copied", err)
-		r.beginSetBack(f)
+		r.beginSetBack(f, began)
 		mend = func() error { return r.putBack(copied) }
 	}
 	r.later(down, func() {
 		r.note("Vault is back", mend())
 		r.over(f)
 		r.vault.release()
+		if f.Kind == SetBack {
+			r.person.lookAround()
+		}
 	})
 }
 
@@ -330,13 +362,17 @@ func (r *rig) administrate(args ...string) error {
 }
 
 func (r *rig) strikeRedis(f *Fault) {
+	if f.Kind != Evict || f.eviction() != "noeviction" {
+		r.redis.loses()
+	}
 	switch f.Kind {
 	case Evict:
-		policies := []string{"allkeys-random", "volatile-random", "noeviction"}
-		policy := policies[int(f.Chance*float64(len(policies)))]
-		r.note("Redis has no memory left: "+policy, r.redis.master().starve(policy))
+		r.note("Redis has no memory left: "+f.eviction(), r.redis.master().starve(f.eviction()))
 		r.later(f.span(300*time.Millisecond, 4*time.Second), func() {
 			r.note("Redis has memory again", r.redis.master().feed())
+			if f.eviction() != "noeviction" {
+				r.redis.loses()
+			}
 			r.over(f)
 			r.redis.release()
 		})
@@ -379,7 +415,7 @@ func (r *rig) note(what string, err error) {
 
 // later does something after a while, even if the rig's faults are over by then.
 func (r *rig) later(after time.Duration, do func()) {
-	r.mending.Go(func() {
+	r.mending.do(func() {
 		r.wait(after)
 		do()
 	})

@@ -49,6 +49,9 @@ func (r *rig) awaitRecovery(limit time.Duration, ids []string) map[string]string
 		open = r.unrecovered(slices.Collect(maps.Keys(open)))
 		return len(open) == 0 || r.ctx.Err() != nil
 	})
+	for id, matter := range open {
+		r.story.tell(0, id, "not whole after %s: %s", limit, matter)
+	}
 	return open
 }
 

@@ -111,7 +111,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.tenants, "tenants", 120, "tenants, each with a rotating credential")
 	flags.IntVar(&o.others, "others", 3, "tenants that have a credential of each other method, too")
 	flags.DurationVar(&o.outage, "outage", time.Minute, "how long Redis is gone in the second part; 0 leaves it out")
-	flags.BoolVar(&o.clocks, "clocks", true, "the replicas' clocks differ; the service is built once more for that")
+	flags.BoolVar(&o.clocks, "clocks", true, "the replicas' clocks differ; the service is built once more for that, unless -refresher names another program")
 	flags.Func("where", "only these `boundaries`, separated by commas", listOf(&o.where, boundaries()))
 	flags.Func("what", "only these `kinds` of faults, separated by commas", listOf(&o.what, allKinds()))
 	flags.StringVar(&o.dir, "dir", "", "an empty `folder` for logs and stories; a temporary one by default, removed if all is well")
@@ -125,6 +125,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
+	o.clocks = o.clocks && o.refresher == ""
 	return o, o.findPrograms()
 }
 
@@ -219,7 +220,7 @@ func (r *rig) conclude() (*verdict, error) {
 	if r.options.clocks {
 		r.clocksDiffer()
 	}
-	secrets := slices.Concat(r.sims.Secrets(), r.secrets.known, []string{r.secretID})
+	secrets := append(r.sims.Secrets(), r.secretID)
 	if err := r.close(); err != nil {
 		return nil, err
 	}
@@ -227,8 +228,11 @@ func (r *rig) conclude() (*verdict, error) {
 		return nil, err
 	}
 	v := r.judge()
+	for _, rep := range r.replicas {
+		v.judgeLog(rep)
+	}
 	v.Failures = append(v.Failures, r.wrong...)
-	v.SecretsIn, v.Secrets, v.Found = r.secrets.bytes, len(secrets), len(r.secrets.found)
+	v.SecretsIn, v.Secrets, v.Found = r.secrets.bytes, len(secrets)+len(r.secrets.known), len(r.secrets.found)
 	for _, found := range r.secrets.found {
 		v.fail("I8", "", "%s", found)
 	}

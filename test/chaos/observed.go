@@ -25,8 +25,9 @@ type attempt struct {
 	Presented string // the hash of the token
 	Probe     bool   // the intent says so
 	IntentAt  time.Time
-	Landed    bool // the intent stands in Vault
+	Landed    time.Time // when the intent was first seen in Vault
 	SentAt    time.Time
+	Roomless  bool   // no room in the spool had been made for the answer when it was presented
 	Forwarded bool   // the request reached the provider
 	Issued    string // the hash of the refresh token in the provider's own answer
 	Unspent   bool   // the process was told, in whole, that the token was not spent
@@ -34,6 +35,10 @@ type attempt struct {
 	Spooled   time.Time
 	Copied    time.Time
 	Unspooled bool // it was copied to Redis, and was not in the spool
+	// Taken is the fault that took the spool away with the answer in it, the last one if
+	// there were several; and TakenCopy whether Redis had a copy at that moment.
+	Taken     *Fault
+	TakenCopy bool
 	Faults    []*Fault
 }
 
@@ -158,8 +163,8 @@ func (o *observed) grant(id string, doc document, written bool) (died bool) {
 		o.inVault[token] = time.Now()
 	}
 	if doc.Intent != nil {
-		if a := o.attempts[doc.Intent.Attempt]; a != nil {
-			a.Landed = true
+		if a := o.attempts[doc.Intent.Attempt]; a != nil && a.Landed.IsZero() {
+			a.Landed = time.Now()
 		}
 	}
 	if doc.State != "dead" || o.deaths[id+" "+token] != nil {

@@ -135,13 +135,16 @@ func TestSearch(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := &secretSearch{}
-	s.suspect("a command", []byte("SET x "+other))
-	s.suspect("another command", []byte("SET x "+secret))
+	evidence := filepath.Join(t.TempDir(), "evidence")
+	s := must(newSecretSearch(evidence))(t)
+	s.keep([]byte("SET x " + other))
+	s.keep([]byte("SET x " + base64.StdEncoding.EncodeToString([]byte("x"+secret))))
+	s.handedOut(other[:20])
 	if err := s.finish([]string{secret}, dir); err != nil {
 		t.Fatal(err)
 	}
-	if len(s.found) != 2 || !strings.Contains(s.found[0], "another command") || !strings.Contains(s.found[1], "b.log") {
+	found := strings.Join(s.found, "; ")
+	if len(s.found) != 3 || !strings.Contains(found, evidence) || !strings.Contains(found, "b.log") || !strings.Contains(found, "a.log") {
 		t.Errorf("found %q", s.found)
 	}
 }

@@ -185,6 +185,24 @@ func (p *person) removedBetween(id string, from, to time.Time) bool {
 	return a != nil && slices.ContainsFunc(a.removed, func(r removal) bool { return r.from.Before(to) && r.to.After(from) })
 }
 
+// lookAround is what people do when Vault was put back to an older copy: they see who is
+// asked to authorize by now, and store again what is missing.
+func (p *person) lookAround() {
+	for _, id := range p.ids() {
+		token, err := stored[document](p.rig.ctx, p.rig.vault, "tokens", id)
+		if err == nil {
+			p.reads(id, token.Status)
+		}
+		p.mu.Lock()
+		fields, gone := maps.Clone(p.all[id].fields), p.all[id].gone
+		p.mu.Unlock()
+		if !gone && p.rig.vault.missing(p.rig.ctx, id) {
+			p.rig.story.tell(0, id, "the credential is missing since Vault was put back, and stored again")
+			p.put(id, fields)
+		}
+	}
+}
+
 // owns reports whether a credential is a rotating one.
 func (p *person) owns(id string) bool {
 	p.mu.Lock()
@@ -194,7 +212,7 @@ func (p *person) owns(id string) bool {
 
 // put stores a credential, off the way of the step at which it happens.
 func (p *person) put(id string, fields map[string]string) {
-	p.rig.mending.Go(func() {
+	p.rig.mending.do(func() {
 		if err := p.rig.vault.store(p.rig.ctx, id, fields); err != nil && p.rig.ctx.Err() == nil {
 			p.rig.broken(err)
 		}

@@ -95,6 +95,9 @@ func (p *providerProxy) request(conn net.Conn, req *http.Request, host string, b
 		return err == nil && write(conn, answer, len(answer.body)) == nil
 	}
 	a := p.rig.seen.present(p.replica, tenant+"/"+rotatingName, token)
+	if rep := p.rig.replicas[p.replica-1]; !rep.spool.hasRoom(a.Name) && rep.running() {
+		p.rig.seen.note(a, func(a *attempt) { a.Roomless = true })
+	}
 	p.rig.story.tell(p.replica, a.ID, "presents token %s (attempt %s)", short(a.Presented), short(a.Name))
 	step := Step{Boundary: Request, Replica: p.replica, ID: a.ID, Attempt: a}
 	if f := step.meet(p.rig, Before); f.cut || f.status != 0 {

@@ -76,7 +76,7 @@ type replica struct {
 func newReplica(r *rig, n int) (*replica, error) {
 	rep := &replica{n: n, program: r.options.refresher, log: filepath.Join(r.dir, fmt.Sprintf("replica-%d.log", n)), unwatch: func() {}}
 	var err error
-	if rep.spool, err = newSpoolDir(filepath.Join(r.dir, fmt.Sprintf("disk-%d", n))); err != nil {
+	if rep.spool, err = newSpoolDir(filepath.Join(r.dir, fmt.Sprintf("disk-%d", n)), r.secrets.keep); err != nil {
 		return nil, err
 	}
 	if rep.vault, err = newVaultProxy(r, n); err != nil {

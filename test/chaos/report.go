@@ -55,10 +55,15 @@ func (o options) again() string {
 }
 
 func (res *result) outcome() string {
-	if res.ok() {
-		return "nothing that must not be was found"
+	if !res.ok() {
+		return fmt.Sprintf("**%d things that must not be were found**", len(res.Failures))
 	}
-	return fmt.Sprintf("**%d things that must not be were found**", len(res.Failures))
+	text := "nothing that must not be was found"
+	o := res.rig.options
+	if _, fewest := res.rig.least(); o.attack == nil && (res.Rotations < o.rotations || fewest < o.hits) {
+		text += fmt.Sprintf("; **it was over before its %d rotations and %d hits at each boundary were reached**", o.rotations, o.hits)
+	}
+	return text
 }
 
 func (res *result) figures(b *strings.Builder) {
@@ -75,13 +80,14 @@ func (res *result) figures(b *strings.Builder) {
 	row("time", "%s, with %d replicas and %d rotating credentials", res.took.Round(time.Second), r.options.replicas, r.options.tenants)
 	row("rotations carried out by the provider", "%d", res.Rotations)
 	row("faults", "%d; the fewest at one boundary: %d (%s)", len(r.faults), fewest, least)
-	row("grants lost", "%d of them, each explained below", lost)
+	row("grants lost", "%d of them, each explained below; %d faults can lose one", lost, res.Causes)
 	row("grants lost that could have been kept", "%d", res.count("I2", "I3", "I5"))
-	row("rotations whose answer a fault kept from every spool", "%d", res.Withheld)
-	row("rotations whose answer the rig saw in a spool", "%d, of which %d came to Vault", res.Inspected, res.Recovered)
+	row("rotations whose answer a fault kept from the process, or from its spool", "%d", res.Withheld)
+	row("rotations whose answer the rig saw in a spool", "%d, of which %d came to Vault (and %d that it did not see there came)", res.Inspected, res.Recovered, res.Unseen)
 	row("refresh tokens presented", "%d times", res.Presentations)
 	row("… of these already presented before", "%s", again(res.Again))
 	row("… of these with neither record nor proof", "%d", res.count("I1"))
+	row("presentations without room for the answer in the spool", "%d", res.count("I6"))
 	row("published generations that went back, or lagged by more than one commit", "%d", res.count("I4"))
 	row("worst time from a commit to its publication", "%s", r.seen.worstBehind)
 	row("worst time until a token served again, by itself", "%s (a token lives %s, a takeover takes %s)", res.WorstAlone, accessLifetime, takeoverAfter+inFlightBound)

@@ -38,7 +38,7 @@ type rig struct {
 	story   *story
 	secrets *secretSearch
 
-	mending sync.WaitGroup // what undoes faults
+	mending *tasks // what undoes faults
 	ending  atomic.Bool
 	// wantsSetBack: the plan wants Vault put back, as soon as Redis was left alone for a while.
 	wantsSetBack atomic.Bool
@@ -66,7 +66,7 @@ func newRig(ctx context.Context, o options, dir string, log io.Writer) (*rig, er
 		options: o, dir: dir, sims: providersim.New(providersim.Options{
 			Factor: speed, ClicRDVIdle: 3 * time.Hour, AnkorLifetime: 3 * time.Hour, KiboLifetime: 3 * time.Hour,
 		}),
-		plan: newPlan(o.seed, o.every, o.where, o.what), seen: newObserved(), story: newStory(log), secrets: &secretSearch{}, crossings: map[Boundary]map[Side]int{},
+		mending: newTasks(), plan: newPlan(o.seed, o.every, o.where, o.what), seen: newObserved(), story: newStory(log), crossings: map[Boundary]map[Side]int{},
 	}
 	r.ctx, r.end = context.WithCancel(ctx)
 	for _, b := range boundaries() {
@@ -74,6 +74,9 @@ func newRig(ctx context.Context, o options, dir string, log io.Writer) (*rig, er
 	}
 	r.person = newPerson(r)
 	var err error
+	if r.secrets, err = newSecretSearch(filepath.Join(dir, "evidence")); err != nil {
+		return r, err
+	}
 	if r.servers, err = r.sims.Start("127.0.0.1"); err != nil {
 		return r, err
 	}
@@ -169,7 +172,7 @@ func (r *rig) close() error {
 	r.ending.Store(true)
 	r.plan.End()
 	r.end()
-	r.mending.Wait()
+	r.mending.wait()
 	var errs []error
 	for _, rep := range r.replicas {
 		errs = append(errs, rep.close(r.spoolKept(rep)))
@@ -236,10 +239,12 @@ func (r *rig) endedAlone() int {
 	return n
 }
 
-func (r *rig) beginSetBack(f *Fault) {
+// beginSetBack takes down that a copy was made, which was begun at a time.
+func (r *rig) beginSetBack(f *Fault, copied time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.setBacks = append(r.setBacks, setBack{copied: time.Now(), fault: f})
+	r.setBacks = append(r.setBacks, setBack{copied: copied, fault: f})
+	r.wantsSetBack.Store(false)
 }
 
 // settingBack reports whether Vault is being set back, or was just now.
@@ -283,7 +288,7 @@ func (r *rig) run(progress io.Writer) error {
 	r.plan.End()
 	fmt.Fprintf(progress, "chaos: the faults are over; waiting until everything is whole again\n")
 	last := time.Now()
-	r.mending.Wait()
+	r.mending.wait()
 	open := r.awaitRecovery(recoveryLimit, r.everyID())
 	r.settled = time.Since(last)
 	maps.Copy(open, r.stopAll())

@@ -1,24 +1,34 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"sync"
 )
 
 // secretSearch finds secrets in what should hold none. It may be used from several
 // goroutines.
 type secretSearch struct {
-	mu    sync.Mutex
-	found []string   // what was found where, with the start of the secret alone
-	seen  []sighting // what passed by and looks like a secret
-	known []string   // secrets that are not the simulators'
-	bytes int64
+	mu       sync.Mutex
+	evidence *bufio.Writer // a file with all that passes by, and would be gone at the end
+	file     *os.File
+	found    []string // what was found where, with the start of the secret alone
+	known    []string // secrets that are not the simulators'
+	bytes    int64
+}
+
+func newSecretSearch(evidence string) (*secretSearch, error) {
+	file, err := os.OpenFile(evidence, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return &secretSearch{file: file, evidence: bufio.NewWriterSize(file, 1<<16)}, nil
 }
 
 // handedOut takes down a secret that is not one of the simulators'.
@@ -28,21 +38,12 @@ func (s *secretSearch) handedOut(secret string) {
 	s.known = append(s.known, secret)
 }
 
-// sighting is text that looks like a simulator's secret, and where it was.
-type sighting struct{ where, text string }
-
-// lookalike is what all secrets of the simulators that are handed out look like.
-var lookalike = regexp.MustCompile(`sim-[a-z]+-[0-9a-f]{32}`)
-
-// suspect looks at what passes by. Whether it is a secret is decided at the end.
-func (s *secretSearch) suspect(where string, data []byte) {
-	match := lookalike.Find(data)
+// keep takes down what passes by: a command to Redis, or a file in a spool. It is
+// searched at the end, when all secrets are known.
+func (s *secretSearch) keep(data []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.bytes += int64(len(data))
-	if match != nil {
-		s.seen = append(s.seen, sighting{where, string(match)})
-	}
+	_, _ = s.evidence.Write(data) // an error stays, and is that of Flush
 }
 
 // window is how much of a form is looked up; what is shorter is not searched for.
@@ -91,13 +92,13 @@ func (s searcher) in(data []byte) []byte {
 
 // finish searches files and folders for the secrets, and what had passed by.
 func (s *secretSearch) finish(secrets []string, paths ...string) error {
-	all := newSearcher(secrets)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, suspect := range s.seen {
-		s.check(all, suspect.where, []byte(suspect.text))
+	if err := errors.Join(s.evidence.Flush(), s.file.Close()); err != nil {
+		return fmt.Errorf("search for secrets: %w", err)
 	}
-	for _, path := range paths {
+	all := newSearcher(append(s.known, secrets...))
+	for _, path := range append(paths, s.file.Name()) {
 		err := filepath.WalkDir(path, func(name string, entry fs.DirEntry, err error) error {
 			if err != nil || !entry.Type().IsRegular() {
 				return err

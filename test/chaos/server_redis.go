@@ -123,8 +123,14 @@ func (r *redisPair) reserve() bool {
 		return false
 	}
 	r.busy = true
-	r.losses = append(r.losses, time.Now())
 	return true
+}
+
+// loses takes down that something is being lost.
+func (r *redisPair) loses() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.losses = append(r.losses, time.Now())
 }
 
 func (r *redisPair) release() {

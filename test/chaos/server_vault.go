@@ -144,6 +144,8 @@ func (v *vaultServer) call(ctx context.Context, method, path string, body, resul
 	switch {
 	case err != nil:
 		return err
+	case resp.StatusCode == http.StatusNotFound:
+		return errAbsent
 	case resp.StatusCode >= 300:
 		return fmt.Errorf("vault answers %d", resp.StatusCode)
 	case result == nil:
@@ -152,6 +154,9 @@ func (v *vaultServer) call(ctx context.Context, method, path string, body, resul
 		return json.Unmarshal(answer, result)
 	}
 }
+
+// errAbsent means that Vault has no such document.
+var errAbsent = errors.New("vault answers 404")
 
 // insist repeats a request until Vault, which may just be down or sealed, takes it.
 func (v *vaultServer) insist(ctx context.Context, method, path string, body, result any) error {
@@ -198,6 +203,17 @@ func (v *vaultServer) remove(ctx context.Context, id string, metadata bool) erro
 		folder = "metadata"
 	}
 	return v.insist(ctx, http.MethodDelete, "secret/"+folder+"/refresher/credentials/"+id, nil, nil)
+}
+
+// missing reports whether a credential is not stored.
+func (v *vaultServer) missing(ctx context.Context, id string) bool {
+	missing := false
+	eventually(patience, func() bool {
+		err := v.call(ctx, http.MethodGet, "secret/data/refresher/credentials/"+id, nil, nil)
+		missing = errors.Is(err, errAbsent)
+		return err == nil || missing || ctx.Err() != nil
+	})
+	return missing
 }
 
 // store writes a credential as a person would.

@@ -15,9 +15,10 @@ import (
 // spoolDir is a replica's spool, on a small disk of its own. The rig reads what is
 // in it by itself.
 type spoolDir struct {
-	disk  string // the mounted tmpfs
-	dir   string // escrow.dir, on it
-	small bool   // it is mounted, and can be filled
+	disk  string       // the mounted tmpfs
+	dir   string       // escrow.dir, on it
+	small bool         // it is mounted, and can be filled
+	show  func([]byte) // is given every whole answer that is read
 	busy  atomic.Bool
 }
 
@@ -25,8 +26,8 @@ type spoolDir struct {
 const diskSize = "size=48m"
 
 // newSpoolDir makes a spool, on a small disk if one may be mounted.
-func newSpoolDir(at string) (*spoolDir, error) {
-	s := &spoolDir{disk: at, dir: filepath.Join(at, "spool"), small: smallDisks()}
+func newSpoolDir(at string, show func([]byte)) (*spoolDir, error) {
+	s := &spoolDir{disk: at, dir: filepath.Join(at, "spool"), small: smallDisks(), show: show}
 	if err := os.MkdirAll(at, 0o700); err != nil {
 		return nil, err
 	}
@@ -91,7 +92,20 @@ func (s *spoolDir) answer(name string) (spooledAnswer, bool) {
 	if err != nil {
 		return spooledAnswer{}, false
 	}
-	return parseAnswer(data)
+	found, whole := parseAnswer(data)
+	if whole {
+		s.show(data)
+	}
+	return found, whole
+}
+
+// hasRoom reports whether there is a file for the answer to an attempt, and blocks of the disk
+// for the longest answer that is read.
+func (s *spoolDir) hasRoom(attempt string) bool {
+	const longest, block = 1 << 20, 512
+	var stat syscall.Stat_t
+	err := syscall.Stat(filepath.Join(s.dir, "answers", attempt), &stat)
+	return err == nil && stat.Blocks*block >= longest
 }
 
 // wipe destroys all that is in the spool.

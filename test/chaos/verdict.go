@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -25,7 +26,9 @@ type verdict struct {
 	Presentations int            // of refresh tokens
 	Again         map[string]int // of tokens already presented, by what allowed it
 	Losses        map[string]int // of grants, by cause
-	Withheld      int            // rotations whose answer reached no spool
+	Causes        int            // faults that can cause a loss
+	Withheld      int            // rotations whose answer a fault kept from the process or its spool
+	Unseen        int            // rotations that came to Vault, and that the rig saw in no spool
 	Inspected     int            // rotations that the rig saw in a spool
 	Recovered     int            // of these, those that came to Vault
 	WorstAlone    worst          // until a token served again by itself
@@ -107,6 +110,9 @@ func (v *verdict) judgePresentations(o *observed, c circumstances) {
 				reached++
 			}
 			v.judgePresentation(a, attempts[:i])
+			if a.Roomless {
+				v.fail("I6", a.ID, "token %s was presented (attempt %s) and there was no room for its answer", short(a.Presented), short(a.Name))
+			}
 		}
 		if known := c.presentations[token]; known != reached {
 			v.fail("I1", attempts[0].ID, "token %s reached the provider %d times by its ledger, and %d times by what the rig saw", short(token), known, reached)
@@ -122,11 +128,13 @@ func (v *verdict) judgePresentations(o *observed, c circumstances) {
 // judgePresentation matches one presentation with its intent and, if there were
 // earlier ones of the same token, with what allows it.
 func (v *verdict) judgePresentation(a *attempt, earlier []*attempt) {
-	if !a.Landed && a.Name != "none" {
+	if a.Name != "none" && (a.Landed.IsZero() || a.Landed.After(a.SentAt)) {
 		v.fail("I1", a.ID, "token %s was presented (attempt %s) before its intent stood in Vault", short(a.Presented), short(a.Name))
 	}
 	switch {
 	case len(earlier) == 0:
+	case a.Probe && tooSoon(a, earlier):
+		v.fail("I1", a.ID, "token %s was probed (attempt %s) while an earlier presentation of it could still be under way", short(a.Presented), short(a.Name))
 	case a.Probe:
 		v.Again[recordedProbe]++
 	case allUnspent(earlier):
@@ -134,6 +142,15 @@ func (v *verdict) judgePresentation(a *attempt, earlier []*attempt) {
 	default:
 		v.fail("I1", a.ID, "token %s was presented again (attempt %s) with neither a recorded probe nor proof", short(a.Presented), short(a.Name))
 	}
+}
+
+// tooSoon reports whether a probe's intent came before the in-flight bound of an earlier
+// presentation was over, give or take what the rig's own proxies take to see both.
+func tooSoon(probe *attempt, earlier []*attempt) bool {
+	const tolerance = 1500 * time.Millisecond
+	return slices.ContainsFunc(earlier, func(a *attempt) bool {
+		return !a.Unspent && probe.IntentAt.Sub(a.IntentAt) < inFlightBound-tolerance
+	})
 }
 
 func allUnspent(attempts []*attempt) bool {
@@ -151,7 +168,12 @@ func (v *verdict) judgeRotations(rotations []providersim.Event, o *observed) {
 	}
 }
 
-// judgeAnswers is I2: an answer that reached a spool reaches Vault, unless the spool
+// mostUnseen is the part of the rotations that the rig may have been too slow to see in a
+// spool before they were deleted there.
+const mostUnseen = 0.02
+
+// judgeAnswers is I2: an answer that reached its process reaches the spool, unless the
+// process was killed in between, and one that reached a spool reaches Vault, unless the spool
 // was destroyed and with it the only copy, or a new authorization has overtaken it.
 func (v *verdict) judgeAnswers(o *observed, c circumstances) {
 	for _, a := range o.attempts {
@@ -161,52 +183,65 @@ func (v *verdict) judgeAnswers(o *observed, c circumstances) {
 		if a.Issued == "" {
 			continue
 		}
-		if a.Spooled.IsZero() || !a.Delivered { // what was sealed may be cut short, or a gateway's word
+		_, home := o.inVault[a.Issued]
+		switch {
+		case a.Spooled.IsZero() && home:
+			v.Unseen++
+			continue
+		case a.Spooled.IsZero() && a.Delivered && c.keptFromSpool(a) == "":
+			v.fail("I2", a.ID, "the answer to %s reached replica %d, and not its spool", short(a.Name), a.Replica)
+			continue
+		case a.Spooled.IsZero() || !a.Delivered: // what was sealed may be cut short, or a gateway's word
 			v.Withheld++
 			continue
 		}
 		v.Inspected++
-		_, home := o.inVault[a.Issued]
 		switch {
 		case home:
 			v.Recovered++
-		case c.authorizedIn(a.ID, a.IntentAt, time.Now()):
+		case c.authorizedIn(a.ID, a.IntentAt, o.diedAt(a)):
 		case c.destroyed(a) != "":
 		default:
 			v.fail("I2", a.ID, "the answer to %s was in the spool of replica %d and never came to Vault", short(a.Name), a.Replica)
 		}
 	}
+	if all := v.Unseen + v.Inspected; float64(v.Unseen) > 5+mostUnseen*float64(all) {
+		v.fail("I2", "", "%d of %d rotations came to Vault, and were seen in no spool", v.Unseen, all)
+	}
+}
+
+// diedAt is when the grant was given up whose token was presented; now if it was not.
+func (o *observed) diedAt(a *attempt) time.Time {
+	if d := o.deaths[a.ID+" "+a.Presented]; d != nil {
+		return d.At
+	}
+	return time.Now()
 }
 
 // destroyed returns what destroyed both copies of an answer that was spooled, or
-// held the spool back past a takeover; empty if nothing did.
+// held the spool back past a takeover while Redis had none; empty if nothing did.
 func (c circumstances) destroyed(a *attempt) string {
-	for _, f := range c.faults {
-		if f.Replica != a.Replica || f.At.Before(a.IntentAt) {
-			continue
-		}
-		switch {
-		case f.Kind == Wipe && c.copyGone(a, f.At.Add(nextVisit)):
-			return "the spool was destroyed, and Redis had no copy"
-		case f.Kind == Away && c.copyGone(a, f.At.Add(takeoverAfter)):
-			return "the spool was held back past a takeover, and Redis had no copy"
-		}
+	if a.Taken == nil {
+		return ""
 	}
-	return ""
+	until, what := a.Taken.At.Add(nextVisit), "the spool was destroyed, and Redis had no copy"
+	if a.Taken.Kind == Away {
+		until, what = a.Taken.At.Add(takeoverAfter), "the spool was held back past a takeover, and Redis had no copy"
+	}
+	lost := slices.ContainsFunc(c.redisLosses, func(t time.Time) bool { return t.After(a.Taken.At) && t.Before(until) })
+	if a.TakenCopy && !lost {
+		return ""
+	}
+	return what
 }
 
 // nextVisit is when a replica has surely looked for the copy of another's answer.
 const nextVisit = 20 * time.Second
 
-// copyGone reports whether Redis never had a copy of an answer, or lost it before a
-// moment.
-func (c circumstances) copyGone(a *attempt, by time.Time) bool {
-	return a.Copied.IsZero() || slices.ContainsFunc(c.redisLosses, func(t time.Time) bool { return !t.Before(a.Copied) && t.Before(by) })
-}
-
 // judgeDeaths is I3 and I5: a grant is given up only if it is dead, and each that
 // is lost is explained by an answer that a fault kept from the spool, by a spool that was
-// destroyed with its copy, or by a Vault that was put back.
+// destroyed with its copy, or by a Vault that was put back, before it was given up. There are
+// never more of them than faults that can do so.
 func (v *verdict) judgeDeaths(o *observed, c circumstances) {
 	for _, d := range o.deaths {
 		if d.Alive {
@@ -220,14 +255,49 @@ func (v *verdict) judgeDeaths(o *observed, c circumstances) {
 		d.Cause = cause
 		v.Losses[cause]++
 	}
+	for _, f := range c.faults {
+		if f.canLose() {
+			v.Causes++
+		}
+	}
+	if n := len(o.deaths); n > v.Causes {
+		v.fail("I3", "", "%d grants were lost, and %d faults can have caused that", n, v.Causes)
+	}
 	for id, all := range o.published {
-		for _, p := range all {
-			died := slices.ContainsFunc(deathsOf(o, id), func(d *death) bool { return !d.At.After(p.At) })
-			if p.Status == "needs_authorization" && !died {
+		for i, p := range all {
+			if p.Status == "needs_authorization" && !c.askedFor(o, id, all[:i], p) {
 				v.fail("I5", id, "a person was asked to authorize, and the grant was not dead")
 			}
 		}
 	}
+}
+
+// canLose reports whether a fault can keep an answer from its spool, destroy one there, or
+// make Vault forget one.
+func (f *Fault) canLose() bool {
+	switch f.Kind {
+	case Kill, Wipe, Away, SetBack:
+		return true
+	case Pause, Cut, Delay, Truncate, Refuse:
+		return f.Boundary == Request || f.Boundary == Answer
+	default:
+		return false
+	}
+}
+
+// askedFor reports whether a grant had died when a person was asked to authorize, and no
+// other had taken its place since. A Vault that is put back brings back what had died.
+func (c circumstances) askedFor(o *observed, id string, before []publication, asked publication) bool {
+	var renewed time.Time
+	for i, p := range before {
+		if p.Status == "active" && (i == 0 || p.Access != before[i-1].Access) {
+			renewed = p.At
+		}
+	}
+	return slices.ContainsFunc(deathsOf(o, id), func(d *death) bool {
+		setBack := slices.ContainsFunc(c.setBacks, func(s setBack) bool { return s.fault.Until.After(d.At) && s.fault.Until.Before(asked.At) })
+		return !d.At.After(asked.At) && (d.At.After(renewed) || setBack)
+	})
 }
 
 func deathsOf(o *observed, id string) []*death {
@@ -250,6 +320,9 @@ func explain(o *observed, d *death, c circumstances) string {
 			return c.putBackAfter(at)
 		}
 		if a.Delivered && !a.Spooled.IsZero() {
+			if a.Taken != nil && a.Taken.At.After(d.At) {
+				return ""
+			}
 			return c.destroyed(a)
 		}
 		return c.keptFromSpool(a)
@@ -272,19 +345,39 @@ func (c circumstances) putBackAfter(at time.Time) string {
 // pause is no excuse for an answer that had arrived: it waits in the socket.
 func (c circumstances) keptFromSpool(a *attempt) string {
 	for _, f := range a.Faults {
-		switch {
-		case f.Boundary != Request && f.Boundary != Answer || f.Kind == Pause && a.Delivered:
-		case slices.Contains([]Kind{Kill, Wipe, Away, Pause, Cut, Delay, Truncate, Refuse}, f.Kind):
+		if f.withholds(a) {
 			return fmt.Sprintf("%s, %s the %s", f.Kind, f.Side, f.Boundary)
 		}
 	}
 	for _, f := range c.faults {
 		during := f.At.After(a.IntentAt) && f.At.Before(a.SentAt.Add(rotationTimeout+time.Second))
-		if f.Replica == a.Replica && during && slices.Contains([]Kind{Kill, Wipe, Away}, f.Kind) {
+		killed := f.Replica == a.Replica && slices.Contains([]Kind{Kill, Wipe, Away}, f.Kind)
+		if during && killed && !(slices.Contains(a.Faults, f) && f.Boundary.sealed()) {
 			return string(f.Kind) + " of its process, at another's step"
 		}
 	}
 	return ""
+}
+
+// withholds reports whether a fault at a presentation's own steps can keep its answer from
+// the process, or from the spool.
+func (f *Fault) withholds(a *attempt) bool {
+	written := f.Boundary == Answer && f.Side == After // the answer, in whole
+	switch {
+	case f.Boundary != Request && f.Boundary != Answer:
+		return false
+	case f.Kind == Delay:
+		return !written && f.span(shortestDelay, longestDelay) > rotationTimeout/2
+	case f.Kind == Pause, f.Kind == Cut:
+		return !a.Delivered
+	default:
+		return slices.Contains([]Kind{Kill, Wipe, Away, Truncate, Refuse}, f.Kind)
+	}
+}
+
+// sealed reports whether a step comes after the answer is in the spool.
+func (b Boundary) sealed() bool {
+	return slices.Contains([]Boundary{Spool, Escrow, Commit, Publish, Cleanup}, b)
 }
 
 // judgePublications is I4: in the order of Vault's versions a published generation
@@ -348,6 +441,19 @@ func lastServed(p publication, rotations []time.Time) time.Time {
 		}
 	}
 	return p.Expires
+}
+
+// judgeLog: no process has panicked, not even in a goroutine that survived it.
+func (v *verdict) judgeLog(rep *replica) {
+	text, err := os.ReadFile(rep.log)
+	if err != nil {
+		v.fail("the rig", "", "%v", err)
+	}
+	for _, sign := range []string{"\npanic: ", "\nfatal error: ", "a defect in Refresher", "DATA RACE"} {
+		if n := strings.Count("\n"+string(text), sign); n > 0 {
+			v.fail("the service", "", "%q stands %d times in %s", strings.TrimSpace(sign), n, rep.log)
+		}
+	}
 }
 
 // ok reports whether nothing failed.

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -26,13 +29,13 @@ func newScene() *scene {
 
 // later lets time pass.
 func (s *scene) later() time.Time {
-	s.now = s.now.Add(2 * time.Second)
+	s.now = s.now.Add(8 * time.Second)
 	return s.now
 }
 
 // present lets a token be presented under an intent, and reach the provider.
 func (s *scene) present(name, token string, change ...func(*attempt)) *attempt {
-	a := &attempt{ID: "acme/main", Name: name, Replica: 1, Presented: token, Landed: true, Forwarded: true, IntentAt: s.later(), SentAt: s.later()}
+	a := &attempt{ID: "acme/main", Name: name, Replica: 1, Presented: token, Forwarded: true, IntentAt: s.later(), Landed: s.now, SentAt: s.later()}
 	for _, f := range change {
 		f(a)
 	}
@@ -62,7 +65,7 @@ func (s *scene) die(token string) *death {
 }
 
 func (s *scene) publish(generation, version int, status string) {
-	s.published["acme/main"] = append(s.published["acme/main"], publication{At: s.later(), Version: version, Generation: generation, Status: status})
+	s.published["acme/main"] = append(s.published["acme/main"], publication{At: s.later(), Version: version, Generation: generation, Status: status, Access: fmt.Sprint("a", generation)})
 }
 
 func (s *scene) judge() *verdict {
@@ -118,7 +121,17 @@ func TestVerdict(t *testing.T) {
 		}},
 		{name: "no intent", want: "I1", scene: func(s *scene) { s.unintended = []string{"acme/main"} }},
 		{name: "the intent never stood in Vault", want: "I1", scene: func(s *scene) {
-			s.present("a", "t1", func(a *attempt) { a.Landed = false })
+			s.present("a", "t1", func(a *attempt) { a.Landed = time.Time{} })
+		}},
+		{name: "the intent came after the call", want: "I1", scene: func(s *scene) {
+			s.present("a", "t1", func(a *attempt) { a.Landed = a.SentAt.Add(time.Second) })
+		}},
+		{name: "a probe at once", want: "I1", scene: func(s *scene) {
+			first := s.present("a", "t1")
+			s.present("b", "t1", probe, func(a *attempt) { a.IntentAt = first.IntentAt.Add(inFlightBound / 2) })
+		}},
+		{name: "no room for the answer", want: "I6", scene: func(s *scene) {
+			s.present("a", "t1", func(a *attempt) { a.Roomless = true })
 		}},
 		{name: "the ledger knows of more", want: "I1", scene: func(s *scene) {
 			s.present("a", "t1")
@@ -126,8 +139,8 @@ func TestVerdict(t *testing.T) {
 		}},
 		{name: "the ledger knows of another", want: "I1", scene: func(s *scene) { s.circumstances.presentations["t9"] = 1 }},
 		{name: "rotated twice", want: "I1", scene: func(s *scene) {
-			s.present("a", "t1", rotated("t2"))
-			s.present("b", "t1", rotated("t3"), probe)
+			s.present("a", "t1", func(a *attempt) { a.Issued = "t2" })
+			s.present("b", "t1", func(a *attempt) { a.Issued = "t3" }, probe)
 		}},
 		{name: "a spooled answer did not come home", want: "I2", scene: func(s *scene) {
 			s.present("a", "t1", rotated("t2"), spooled(s.now))
@@ -135,20 +148,47 @@ func TestVerdict(t *testing.T) {
 		{name: "a copy before the spool", want: "I2", scene: func(s *scene) {
 			s.present("a", "t1", func(a *attempt) { a.Unspooled = true })
 		}},
+		{name: "an answer reached its process and no spool", want: "I2", scene: func(s *scene) {
+			s.present("a", "t1", rotated("t2"))
+		}},
 		{name: "a spooled answer was overtaken", scene: func(s *scene) {
 			s.present("a", "t1", rotated("t2"), spooled(s.now))
 			s.authorizedIn = func(string, time.Time, time.Time) bool { return true }
 		}},
+		{name: "a person came when the grant had been given up", want: "I2 I3", scene: func(s *scene) {
+			s.present("a", "t1", rotated("t2"), spooled(s.now))
+			d := s.die("t1")
+			came := s.later()
+			s.authorizedIn = func(_ string, from, to time.Time) bool {
+				return from.Before(came) && to.After(came) && d.At.Before(came)
+			}
+			s.fault(Kill, Lease)
+		}},
+		{name: "a spooled answer went with its spool, without a copy", loss: "destroyed", scene: func(s *scene) {
+			a := s.present("a", "t1", rotated("t2"), spooled(s.now))
+			a.Taken = s.fault(Wipe, Commit)
+			s.die("t1")
+		}},
 		{name: "a spooled answer went with its spool and Redis", loss: "destroyed", scene: func(s *scene) {
 			a := s.present("a", "t1", rotated("t2"), spooled(s.now))
-			a.Copied = s.later()
-			s.fault(Wipe, Commit)
+			a.Taken, a.TakenCopy = s.fault(Wipe, Commit), true
 			s.redisLosses = []time.Time{s.later()}
 			s.die("t1")
 		}},
 		{name: "Redis still had the copy", want: "I2 I3", scene: func(s *scene) {
 			a := s.present("a", "t1", rotated("t2"), spooled(s.now))
-			a.Copied = s.later()
+			s.redisLosses = []time.Time{s.now}
+			a.Taken, a.TakenCopy = s.fault(Wipe, Commit), true
+			s.die("t1")
+		}},
+		{name: "the spool was destroyed when the grant had been given up", want: "I3", scene: func(s *scene) {
+			a := s.present("a", "t1", rotated("t2"), spooled(s.now))
+			s.die("t1")
+			s.later()
+			a.Taken = s.fault(Wipe, Commit)
+		}},
+		{name: "another answer was in the spool that was destroyed", want: "I2 I3", scene: func(s *scene) {
+			s.present("a", "t1", rotated("t2"), spooled(s.now))
 			s.fault(Wipe, Commit)
 			s.die("t1")
 		}},
@@ -162,23 +202,35 @@ func TestVerdict(t *testing.T) {
 			s.fault(Kill, Lease)
 			s.die("t1")
 		}},
-		{name: "the process died long after", want: "I3", scene: func(s *scene) {
+		{name: "the process died long after", want: "I2 I3", scene: func(s *scene) {
 			s.present("a", "t1", rotated("t2"))
 			s.now = s.now.Add(time.Minute)
 			s.fault(Kill, Lease)
 			s.die("t1")
 		}},
-		{name: "a fault that keeps no answer back", want: "I3", scene: func(s *scene) {
+		{name: "the process died at a step that comes after the spool", want: "I2 I3", scene: func(s *scene) {
+			a := s.present("a", "t1", rotated("t2"))
+			a.Faults = []*Fault{s.fault(Kill, Commit)}
+			s.die("t1")
+		}},
+		{name: "more losses than faults", want: "I3", scene: func(s *scene) {
+			a := s.present("a", "t1", rotated("t2"))
+			s.fault(Kill, Lease)
+			s.present("b", "t3", rotated("t4"), func(b *attempt) { b.IntentAt, b.Landed, b.SentAt = a.IntentAt, a.Landed, a.SentAt })
+			s.die("t1")
+			s.die("t3")
+		}},
+		{name: "a fault that keeps no answer back", want: "I2 I3", scene: func(s *scene) {
 			a := s.present("a", "t1", rotated("t2"))
 			a.Faults = []*Fault{s.fault(Flush, Request)}
 			s.die("t1")
 		}},
-		{name: "paused with the answer in its socket", want: "I3", scene: func(s *scene) {
+		{name: "paused with the answer in its socket", want: "I2 I3", scene: func(s *scene) {
 			a := s.present("a", "t1", rotated("t2"))
 			a.Faults = []*Fault{s.fault(Pause, Answer)}
 			s.die("t1")
 		}},
-		{name: "lost for no reason", want: "I3", scene: func(s *scene) {
+		{name: "lost for no reason", want: "I2 I3", scene: func(s *scene) {
 			s.present("a", "t1", rotated("t2"))
 			s.die("t1")
 		}},
@@ -206,6 +258,14 @@ func TestVerdict(t *testing.T) {
 			s.die("t1").Alive = true
 		}},
 		{name: "asked for nothing", want: "I5", scene: func(s *scene) { s.publish(1, 1, "needs_authorization") }},
+		{name: "asked for once more when it was renewed", want: "I5", scene: func(s *scene) {
+			a := s.present("a", "t1", func(a *attempt) { a.Issued = "t2" })
+			a.Faults = []*Fault{s.fault(Cut, Answer)}
+			s.die("t1")
+			s.publish(1, 1, "needs_authorization")
+			s.publish(2, 2, "active")
+			s.publish(2, 3, "needs_authorization")
+		}},
 		{name: "a generation went back", want: "I4", scene: func(s *scene) {
 			s.publish(3, 1, "active")
 			s.publish(2, 2, "active")
@@ -253,6 +313,25 @@ func TestVerdict(t *testing.T) {
 				t.Errorf("losses: %v, want one", v.Losses)
 			}
 		})
+	}
+}
+
+// TestLog: a process that panicked is found.
+func TestLog(t *testing.T) {
+	t.Parallel()
+	log := filepath.Join(t.TempDir(), "replica.log")
+	for text, want := range map[string]int{
+		`{"level":"info","message":"panic: is only spoken of"}` + "\n":                           0,
+		"{}\npanic: runtime error: index out of range\n\ngoroutine 7 [running]:\n":               1,
+		`{"level":"error","message":"a panic was caught; this is a defect in Refresher"}` + "\n": 1,
+	} {
+		if err := os.WriteFile(log, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		v := &verdict{}
+		if v.judgeLog(&replica{log: log}); len(v.Failures) != want {
+			t.Errorf("%q: failures are %v, want %d", text, v.Failures, want)
+		}
 	}
 }
 
