@@ -71,7 +71,7 @@ func Redis(c config.Redis) (redis.UniversalClient, error) {
 			return nil, err
 		}
 	}
-	if c.TLS.Enabled {
+	if c.TLS.Enabled || options.TLSConfig != nil { // or the URL is rediss://
 		tlsConfig, err := redisTLS(c.TLS)
 		if err != nil {
 			return nil, err

@@ -240,3 +240,16 @@ func TestStandingOfOneStoredAgain(t *testing.T) {
 		t.Errorf("%s %s", status, message)
 	}
 }
+
+// TestStandingOfADormantToken: nobody uses the access token of keep: grant, so that it expires
+// is no matter.
+func TestStandingOfADormantToken(t *testing.T) {
+	t.Parallel()
+	for keep, want := range map[string]credential.Status{"grant": credential.StatusActive, "access": credential.StatusExpired} {
+		f := found{token: credential.Token{Provider: "checkfront", Auth: "oauth2", Status: credential.StatusActive, ExpiresAt: testNow.Add(-time.Hour)}}
+		f.cred.Fields = map[string]credential.Secret{"keep": credential.Secret(keep)}
+		if status, message := f.standing(testNow); status != string(want) || (message == "") != (keep == "grant") {
+			t.Errorf("keep: %s is %s (%s), want %s", keep, status, message, want)
+		}
+	}
+}

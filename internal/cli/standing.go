@@ -75,6 +75,8 @@ func (f found) standing(now time.Time) (status, message string) {
 		return string(credential.StatusPaused), pausedMessage(t)
 	case t.Status == "" || t.Status == credential.StatusRemoved:
 		return f.unvisited()
+	case f.cred.Field("keep") == "grant" && t.Status == credential.StatusActive:
+		return string(t.Status), t.Message // nobody uses its access token
 	case t.Expired(now) && slices.Contains([]credential.Status{credential.StatusActive, credential.StatusRetrying}, t.Status):
 		return string(credential.StatusExpired), overdue(t)
 	default:
