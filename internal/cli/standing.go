@@ -2,7 +2,6 @@ package cli
 
 import (
 	"errors"
-	"slices"
 	"strings"
 	"time"
 
@@ -75,10 +74,8 @@ func (f found) standing(now time.Time) (status, message string) {
 		return string(credential.StatusPaused), pausedMessage(t)
 	case t.Status == "" || t.Status == credential.StatusRemoved:
 		return f.unvisited()
-	case f.cred.Field("keep") == "grant" && t.Status == credential.StatusActive:
-		return string(t.Status), t.Message // nobody uses its access token
-	case t.Expired(now) && slices.Contains([]credential.Status{credential.StatusActive, credential.StatusRetrying}, t.Status):
-		return string(credential.StatusExpired), overdue(t)
+	case f.overdue(now):
+		return string(credential.StatusExpired), overdueMessage(t)
 	default:
 		return string(t.Status), t.Message
 	}
@@ -112,8 +109,14 @@ func pausedMessage(t credential.Token) string {
 	return ""
 }
 
-// overdue is for a token that expired while the service says that it serves.
-func overdue(t credential.Token) string {
+// overdue reports whether a token expired while the service says that it serves. Nobody uses
+// the access token of a dormant grant.
+func (f found) overdue(now time.Time) bool {
+	serves := f.token.Status == credential.StatusActive && f.cred.Field("keep") != "grant" || f.token.Status == credential.StatusRetrying
+	return serves && f.token.Expired(now)
+}
+
+func overdueMessage(t credential.Token) string {
 	const text = "it expired and nobody has said so: does the service run?"
 	if t.Message == "" {
 		return text

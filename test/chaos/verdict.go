@@ -180,33 +180,37 @@ func (v *verdict) judgeAnswers(o *observed, c circumstances) {
 		if a.Unspooled {
 			v.fail("I2", a.ID, "the answer to %s went to Redis before it was in the spool", short(a.Name))
 		}
-		if a.Issued == "" {
-			continue
-		}
-		_, home := o.inVault[a.Issued]
-		switch {
-		case a.Spooled.IsZero() && home:
-			v.Unseen++
-			continue
-		case a.Spooled.IsZero() && a.Delivered && c.keptFromSpool(a) == "":
-			v.fail("I2", a.ID, "the answer to %s reached replica %d, and not its spool", short(a.Name), a.Replica)
-			continue
-		case a.Spooled.IsZero() || !a.Delivered: // what was sealed may be cut short, or a gateway's word
-			v.Withheld++
-			continue
-		}
-		v.Inspected++
-		switch {
-		case home:
-			v.Recovered++
-		case c.authorizedIn(a.ID, a.IntentAt, o.diedAt(a)):
-		case c.destroyed(a) != "":
-		default:
-			v.fail("I2", a.ID, "the answer to %s was in the spool of replica %d and never came to Vault", short(a.Name), a.Replica)
+		if a.Issued != "" {
+			v.judgeAnswer(o, c, a)
 		}
 	}
 	if all := v.Unseen + v.Inspected; float64(v.Unseen) > 5+mostUnseen*float64(all) {
 		v.fail("I2", "", "%d of %d rotations came to Vault, and were seen in no spool", v.Unseen, all)
+	}
+}
+
+// judgeAnswer looks for where the answer to one presentation went.
+func (v *verdict) judgeAnswer(o *observed, c circumstances, a *attempt) {
+	_, home := o.inVault[a.Issued]
+	switch {
+	case a.Spooled.IsZero() && home:
+		v.Unseen++
+		return
+	case a.Spooled.IsZero() && a.Delivered && c.keptFromSpool(a) == "":
+		v.fail("I2", a.ID, "the answer to %s reached replica %d, and not its spool", short(a.Name), a.Replica)
+		return
+	case a.Spooled.IsZero() || !a.Delivered: // what was sealed may be cut short, or a gateway's word
+		v.Withheld++
+		return
+	}
+	v.Inspected++
+	switch {
+	case home:
+		v.Recovered++
+	case c.authorizedIn(a.ID, a.IntentAt, o.diedAt(a)):
+	case c.destroyed(a) != "":
+	default:
+		v.fail("I2", a.ID, "the answer to %s was in the spool of replica %d and never came to Vault", short(a.Name), a.Replica)
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"io/fs"
 	"math"
 	"net"
-	"path/filepath"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -62,12 +62,11 @@ type stock struct{ files, bytes float64 }
 
 // add takes in a folder. What is deleted while it looks does not count.
 func (s *stock) add(folder string) {
-	_ = filepath.WalkDir(folder, func(_ string, entry fs.DirEntry, err error) error {
-		if err != nil || !entry.Type().IsRegular() {
-			return nil
-		}
-		if info, err := entry.Info(); err == nil {
-			s.files, s.bytes = s.files+1, s.bytes+float64(info.Size())
+	_ = fs.WalkDir(os.DirFS(folder), ".", func(_ string, entry fs.DirEntry, gone error) error {
+		if gone == nil && entry.Type().IsRegular() {
+			if info, err := entry.Info(); err == nil {
+				s.files, s.bytes = s.files+1, s.bytes+float64(info.Size())
+			}
 		}
 		return nil
 	})
