@@ -10,13 +10,13 @@
 //	   └─ spool on a small tmpfs (watched, filled, destroyed)
 //
 // The product has no failpoints. A seeded plan (plan.go) picks moments (before or
-// after a boundary) and what goes wrong there; faults.go does it. What the rig saw,
+// after a boundary) and what goes wrong there; faults.go and strike.go do it. What the rig saw,
 // it writes down (observed.go, story.go). Right after each kill it looks into the
 // spool of the dead process (spool.go): whether an answer had reached it is the
 // rig's finding, not the service's word.
 //
 // When the faults are over the rig waits for recovery and passes a verdict
-// (verdict.go) on the invariants of docs/architecture.md, from what it saw, the
+// (verdict.go, excuses.go) on the invariants of docs/architecture.md, from what it saw, the
 // simulators' ledger and Vault's documents, and writes it down (report.go). A run
 // that fails prints its seed and the story of the credential, in order.
 //
