@@ -257,6 +257,8 @@ func (b *book) mayLose(p *process, g *grant, what string) {
 		where = "in Redis"
 	case !s.destroyed && !b.stored[g.living] && !holds(s, "answers", g.by.attempt) && !holds(s, "aside", g.by.attempt):
 		where = "nowhere, though it had reached spool " + s.name
+	case s.destroyed && !b.stored[g.living] && b.world.redis.told[g.by.attempt]:
+		where = "nowhere, though Redis had a copy when spool " + s.name + " was destroyed"
 	case !s.destroyed && holds(s, "answers", g.by.attempt) && (p != nil && p.spool == s || s.idle(time.Now()) < takeoverAfter-inFlightBound):
 		where = "in spool " + s.name
 	}

@@ -20,6 +20,7 @@ type redis struct {
 	queue  *queue.Memory
 	leases map[string]held
 	copies map[string][]byte
+	told   map[string]bool // attempts of which there was a copy since Redis last lost everything
 	marks  map[string]string
 	// flushes counts how often everything was lost.
 	flushes int
@@ -39,7 +40,7 @@ func newRedis(o odds) *redis {
 
 func (r *redis) flush() {
 	r.queue, r.leases = queue.NewMemory(), map[string]held{}
-	r.copies, r.marks = map[string][]byte{}, map[string]string{}
+	r.copies, r.told, r.marks = map[string][]byte{}, map[string]bool{}, map[string]string{}
 	r.flushes++
 }
 
@@ -57,7 +58,7 @@ func (r redisOf) do(ctx context.Context, op, about string, work func(*redis)) er
 // Put implements escrow.Copies.
 func (r redisOf) Put(ctx context.Context, attempt string, sealed []byte) error {
 	return r.do(ctx, "copy.put", r.world.book.name(attempt), func(redis *redis) {
-		redis.copies[attempt] = slices.Clone(sealed)
+		redis.copies[attempt], redis.told[attempt] = slices.Clone(sealed), true
 	})
 }
 
