@@ -68,7 +68,8 @@ func TestParseAnswer(t *testing.T) {
 // TestWatch: the rig hears of an answer when it is whole, and once.
 func TestWatch(t *testing.T) {
 	t.Parallel()
-	s := &spoolDir{dir: t.TempDir()}
+	shown := make(chan string, 10)
+	s := &spoolDir{dir: t.TempDir(), show: func(data []byte) { shown <- string(data) }}
 	folder := filepath.Join(s.dir, "answers")
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		t.Fatal(err)
@@ -91,6 +92,9 @@ func TestWatch(t *testing.T) {
 	}
 	if a := <-heard; a.Attempt != "a1" {
 		t.Errorf("heard of %+v", a)
+	}
+	if text := <-shown; !strings.Contains(text, `"attempt":"a1"`) || !strings.Contains(text, "seal") {
+		t.Errorf("what is searched for secrets is %q", text)
 	}
 	if found := s.answers(); len(found) != 1 || len(heard) != 0 {
 		t.Errorf("found %v, and heard %d times more", found, len(heard))
