@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"refresher/internal/credential"
@@ -16,17 +17,40 @@ import (
 // over. A place that cannot be read is not an empty one: nothing else is done
 // about the intent until it can.
 func (e *Engine) recoverSealed(ctx context.Context, t *turn) (Outcome, bool) {
-	if e.Escrow.Held(t.grant.Intent.Attempt) {
+	refs := e.attempts(t)
+	if len(refs) == 0 || t.grant.Intent != nil && e.Escrow.Held(t.grant.Intent.Attempt) {
 		return Outcome{}, false
 	}
 	t.leave = ctx.Done()
-	for _, attempt := range append([]string{t.grant.Intent.Attempt}, t.grant.Intent.Earlier...) {
-		ref := escrow.Ref{ID: t.entry.ID, Attempt: attempt, Presented: t.grant.RefreshToken.Hash()}
+	for _, ref := range refs {
 		if outcome, done := e.settle(ctx, t, ref); done {
 			return outcome, true
 		}
 	}
 	return Outcome{}, false
+}
+
+// attempts returns the presentations of the token that the document holds whose answers
+// may be kept: those whose answers wait in this spool, whether the document knows of them
+// or was restored from before their intent, and those that its intent names.
+func (e *Engine) attempts(t *turn) []escrow.Ref {
+	presented := t.grant.RefreshToken.Hash()
+	var refs []escrow.Ref
+	for _, ref := range e.Escrow.Waiting() {
+		if ref.ID == t.entry.ID && ref.Presented == presented {
+			refs = append(refs, ref)
+		}
+	}
+	if t.grant.Intent == nil {
+		return refs
+	}
+	for _, attempt := range append([]string{t.grant.Intent.Attempt}, t.grant.Intent.Earlier...) {
+		ref := escrow.Ref{ID: t.entry.ID, Attempt: attempt, Presented: presented}
+		if !slices.Contains(refs, ref) {
+			refs = append(refs, ref)
+		}
+	}
+	return refs
 }
 
 // settle brings a sealed answer to the document that it belongs to, for a visit
@@ -202,8 +226,10 @@ func (e *Engine) changedMeanwhile(ctx context.Context, t *turn) (Outcome, bool) 
 	case fresh:
 		return again, true
 	}
-	for _, attempt := range t.grant.Intent.Earlier {
-		ref := escrow.Ref{ID: t.entry.ID, Attempt: attempt, Presented: t.grant.RefreshToken.Hash()}
+	for _, ref := range e.attempts(t) {
+		if ref.Attempt == t.grant.Intent.Attempt {
+			continue // it was refused
+		}
 		if outcome, done := e.settle(ctx, t, ref); done {
 			return outcome, true
 		}

@@ -46,12 +46,12 @@ func (e *Engine) rotate(ctx context.Context, v *visit) Outcome {
 		return e.storeFailed(v, err)
 	case fresh && !v.cred.Paused:
 		e.adoptSeed(t)
-		return e.present(ctx, t, false)
 	}
-	if grant.Intent != nil {
-		if outcome, done := e.recoverSealed(ctx, t); done {
-			return outcome
-		}
+	if outcome, done := e.recoverSealed(ctx, t); done {
+		return outcome
+	}
+	if t.adopting {
+		return e.present(ctx, t, false)
 	}
 	if v.cred.Paused {
 		return e.paused(ctx, v)
