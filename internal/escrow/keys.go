@@ -110,7 +110,7 @@ func (k *keyring) create(ctx context.Context) ([]Key, error) {
 	case errors.Is(createErr, credential.ErrConflict) && err == nil:
 		return nil, fmt.Errorf("key %s was deleted from Vault: undelete it, or delete its metadata too, and a new one is made", FirstKeyID)
 	default:
-		return nil, fmt.Errorf("key %s, made just now, is not there: %w", FirstKeyID, errors.Join(createErr, err))
+		return nil, fmt.Errorf("there is no escrow key, and key %s could not be made (if it was deleted, undelete it): %w", FirstKeyID, errors.Join(createErr, err))
 	}
 }
 
