@@ -80,7 +80,7 @@ func (res *result) figures(b *strings.Builder) {
 	row("time", "%s, with %d replicas and %d rotating credentials", res.took.Round(time.Second), r.options.replicas, r.options.tenants)
 	row("rotations carried out by the provider", "%d", res.Rotations)
 	row("faults", "%d; the fewest at one boundary: %d (%s)", len(r.faults), fewest, least)
-	row("grants lost", "%d of them, each explained below; %d faults can lose one", lost, res.Causes)
+	row("grants lost", "%d, by the causes below; %d faults can lose one", lost, res.Causes)
 	row("grants lost that could have been kept", "%d", res.count("I2", "I3", "I5"))
 	row("rotations whose answer a fault kept from the process, or from its spool", "%d", res.Withheld)
 	row("rotations whose answer the rig saw in a spool", "%d, of which %d came to Vault (and %d that it did not see there came)", res.Inspected, res.Recovered, res.Unseen)
@@ -125,7 +125,7 @@ func (v *verdict) count(invariants ...string) int {
 }
 
 func (res *result) losses(b *strings.Builder) {
-	b.WriteString("Grants lost, by the fault that kept the answer from the spool, destroyed both copies of it, or made Vault forget it. Each lost grant is matched with one:\n\n| cause | grants |\n|---|---|\n")
+	b.WriteString("Grants lost, by the fault that kept the answer from the spool, destroyed both copies of it, or made Vault forget it. Each lost grant is matched with one, if one can be found:\n\n| cause | grants |\n|---|---|\n")
 	causes := slices.Collect(maps.Keys(res.Losses))
 	slices.SortFunc(causes, func(x, y string) int { return cmp.Or(res.Losses[y]-res.Losses[x], strings.Compare(x, y)) })
 	for _, cause := range causes {
