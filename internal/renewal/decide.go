@@ -22,6 +22,8 @@ const (
 	stepProbe
 	// stepClaim: announce that someone else's intent will be taken over.
 	stepClaim
+	// stepWatch: a claim is open, and was not watched for long enough.
+	stepWatch
 )
 
 // situation is all that the decision rests on.
@@ -29,10 +31,10 @@ type situation struct {
 	grant credential.Grant
 	// owner is this process's identity.
 	owner string
-	// held: a goroutine of this process works on the open intent's attempt.
+	// held: a goroutine of this process works on an attempt of the open intent's.
 	held bool
-	// watched: Vault was readable throughout since the open claim was made.
-	watched bool
+	// watched is for how long this process has seen the open claim, with Vault readable throughout.
+	watched time.Duration
 	// due is when the grant is to be renewed, forced that someone asked for it now.
 	due    time.Time
 	forced bool
@@ -54,6 +56,8 @@ func (l Limits) decide(s situation) (step, time.Time) {
 			return stepPresent, s.now
 		}
 		return stepRest, s.due
+	case s.grant.Intent.Claim:
+		return l.decideClaim(s)
 	case s.grant.Intent.Owner == s.owner:
 		return l.decideOwn(s)
 	default:
@@ -70,10 +74,6 @@ func (l Limits) decideOwn(s situation) (step, time.Time) {
 	switch {
 	case s.held:
 		return stepWait, s.now.Add(l.recheck())
-	case intent.Claim && !s.watched:
-		return stepClaim, s.now
-	case s.now.Before(at) && intent.Claim:
-		return stepWait, earliest(at, s.now.Add(l.recheck()))
 	case s.now.Before(at):
 		return stepWait, at
 	default:
@@ -96,6 +96,22 @@ func (l Limits) decideOther(s situation) (step, time.Time) {
 		return stepWait, earliest(at, s.now.Add(l.recheck()))
 	}
 	return stepClaim, s.now
+}
+
+// decideClaim: the owner's time is over, as whoever made the claim has found. It leaves
+// the owner, if alive, one in-flight bound with Vault readable to commit an answer. Since
+// a claim presents nothing, anybody who saw that bound pass may go on, whoever made it:
+// its maker may be gone by then, or restarted again and again.
+func (l Limits) decideClaim(s situation) (step, time.Time) {
+	left := l.InFlightBound - s.watched
+	switch {
+	case s.held:
+		return stepWait, s.now.Add(l.recheck())
+	case left > 0:
+		return stepWatch, s.now.Add(min(left, l.recheck()))
+	default:
+		return stepProbe, s.now
+	}
 }
 
 // recheck is how often an open intent is looked at while it waits.

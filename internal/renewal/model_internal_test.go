@@ -17,7 +17,7 @@ func rules() model.Rules {
 	limits := Limits{InFlightBound: model.InFlightBound * model.Tick, TakeoverAfter: model.TakeoverAfter * model.Tick}
 	steps := map[step]model.Step{
 		stepRest: model.Rest, stepPresent: model.Present, stepDead: model.Dead,
-		stepWait: model.Wait, stepProbe: model.Probe, stepClaim: model.Claim,
+		stepWait: model.Wait, stepProbe: model.Probe, stepClaim: model.Claim, stepWatch: model.Watch,
 	}
 	finds := map[found]model.Found{
 		foundPresented: model.FoundPresented, foundOurs: model.FoundOurs, foundOther: model.FoundOther,
@@ -29,7 +29,7 @@ func rules() model.Rules {
 				due = x.Now
 			}
 			next, _ := limits.decide(situation{
-				grant: x.Grant, owner: x.Owner, held: x.Held, watched: x.Watched,
+				grant: x.Grant, owner: x.Owner, held: x.Held, watched: model.Tick * time.Duration(x.Watched),
 				due: due, tokenExpiresAt: x.TokenExpiresAt, now: x.Now,
 			})
 			return steps[next]
@@ -81,6 +81,10 @@ func TestModelHolds(t *testing.T) {
 		}, 20_000},
 		"two deaths": {model.Options{Faults: 2, Budget: each(2, model.Crash)}, 100_000},
 		"a process stands still, and the lease is lost": {model.Options{Faults: 2, Budget: each(1, model.Pause, model.LeaseLost, model.AnswerLost)}, 35_000},
+		"Vault is away past a takeover, and Redis has no copy": {model.Options{
+			Faults: 3, Budget: each(1, model.VaultOutage, model.RedisOutage, model.LeaseLost),
+		}, 40_000},
+		"a claim is left by whoever made it": {model.Options{Faults: 3, Budget: each(2, model.Crash, model.AnswerLost)}, 100_000},
 		"Vault's storage is put back": {model.Options{
 			Faults: 2, Budget: each(1, model.Backup, model.Restore, model.RedisFlush, model.AnswerLost),
 		}, 40_000},

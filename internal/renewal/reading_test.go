@@ -264,34 +264,3 @@ func TestOldReadingIsReadAgain(t *testing.T) {
 		})
 	}
 }
-
-// TestClaimIsWatched: a process that has claimed someone else's intent stands still, and sees
-// nothing of what their owner does meanwhile. Its claim starts over. One that has been
-// watching goes on.
-func TestClaimIsWatched(t *testing.T) {
-	t.Parallel()
-	for name, watching := range map[string]bool{"it stood still": false, "it was watching": true} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inBubble(t, func(t *testing.T, s *stopped) {
-				s.sims.Checkfront.Inject(providersim.Fault{Times: 1, Status: http.StatusBadGateway})
-				s.Renew(t.Context(), entry(acme))
-				pass(2 * time.Hour)
-				s.replica = s.world.replica(t.TempDir())
-				s.Engine = s.engine(s.replica)
-				s.Renew(t.Context(), entry(acme))
-				want(t, "takeovers", s.events.count(renewal.EventTakeover), 1)
-				for range 11 * 6 {
-					pass(10 * time.Second)
-					if watching {
-						s.Drain(t.Context())
-					}
-				}
-				s.Drain(t.Context()) // reads the grant, and finds the claim in it
-				out := s.Renew(t.Context(), entry(acme))
-				want(t, "went on", out.Result == renewal.ResultRenewed, watching)
-				want(t, "started over", s.events.count(renewal.EventTakeover) == 2, !watching)
-			})
-		})
-	}
-}

@@ -165,8 +165,8 @@ func (e *Engine) judge(ctx context.Context, t *turn, ref escrow.Ref, plain []byt
 }
 
 // claim is the first half of taking over someone else's intent: say so with a
-// check-and-set, and wait one in-flight bound with Vault readable throughout. The
-// owner, if alive, commits its answer meanwhile and the claim loses.
+// check-and-set, and have it watched for one in-flight bound with Vault readable throughout.
+// The owner, if alive, commits its answer meanwhile and the claim loses.
 func (e *Engine) claim(ctx context.Context, t *turn) Outcome {
 	next := t.grant.Clone()
 	old := next.Intent

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"refresher/internal/credential"
@@ -123,6 +124,9 @@ func (e *Engine) carryOut(ctx context.Context, t *turn) Outcome {
 		return e.present(ctx, t, true)
 	case stepClaim:
 		return e.claim(ctx, t)
+	case stepWatch:
+		e.watch(t.entry.ID, t.grant.Intent.Attempt, t.now)
+		return e.waitForIntent(ctx, t, until)
 	case stepWait:
 		return e.waitForIntent(ctx, t, until)
 	case stepDead:
@@ -137,9 +141,9 @@ func (e *Engine) situation(t *turn) situation {
 		grant: t.grant, owner: e.Escrow.Owner(), now: t.now, forced: t.entry.Memo.Forced,
 		due: e.rotationDue(t), dormant: t.dormant(), tokenExpiresAt: t.token.ExpiresAt,
 	}
-	if t.grant.Intent != nil {
-		s.held = e.Escrow.Held(t.grant.Intent.Attempt)
-		s.watched = e.watched(t.grant.Intent.Attempt, t.now)
+	if intent := t.grant.Intent; intent != nil {
+		s.held = e.Escrow.Held(intent.Attempt) || slices.ContainsFunc(intent.Earlier, e.Escrow.Held)
+		s.watched = e.watched(intent.Attempt, t.now)
 	}
 	return s
 }

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"refresher/internal/credential"
 )
 
 // suspendedFor returns the time d ago as a virtual machine remembers it that was
@@ -19,19 +21,24 @@ func suspendedFor(d time.Duration, now time.Time) time.Time {
 func TestSuspendedMachineWatchedNothing(t *testing.T) {
 	t.Parallel()
 	e, now := &Engine{claims: map[string]watchedClaim{}, limits: Limits{InFlightBound: 10 * time.Minute}}, time.Now()
+	since := now.Add(-5 * time.Minute)
 	for name, tc := range map[string]struct {
 		seen time.Time
-		want bool
+		want time.Duration
 	}{
-		"seen just now":            {now, true},
-		"suspended for a second":   {suspendedFor(time.Second, now), true},
-		"suspended for an hour":    {suspendedFor(time.Hour, now), false},
-		"seen an hour ago":         {now.Add(-time.Hour), false},
-		"the wall clock went back": {now.Round(0).Add(time.Hour), true},
+		"seen just now":            {now, 5 * time.Minute},
+		"suspended for a second":   {suspendedFor(time.Second, now), 5 * time.Minute},
+		"suspended for an hour":    {suspendedFor(time.Hour, now), 0},
+		"seen an hour ago":         {now.Add(-time.Hour), 0},
+		"the wall clock went back": {now.Round(0).Add(time.Hour), 5 * time.Minute},
 	} {
-		e.claims["claim"] = watchedClaim{seen: tc.seen}
+		e.claims["claim"] = watchedClaim{since: since, seen: tc.seen}
 		if got := e.watched("claim", now); got != tc.want {
-			t.Errorf("%s: watched %t, want %t", name, got, tc.want)
+			t.Errorf("%s: watched for %s, want %s", name, got, tc.want)
+		}
+		e.watch(credential.ID{}, "claim", now)
+		if got := max(e.watched("claim", now), 0); got != tc.want {
+			t.Errorf("%s: seen again, it was watched for %s, want %s", name, got, tc.want)
 		}
 	}
 }

@@ -7,17 +7,23 @@ import (
 	"refresher/internal/credential"
 )
 
-// watched is a claim of this process, and when Vault was last seen readable.
+// watchedClaim is a claim, of this process or another, that this process watches.
 type watchedClaim struct {
-	id   credential.ID
-	seen time.Time
+	id credential.ID
+	// since is when the watch began, seen when Vault was last seen readable.
+	since, seen time.Time
 }
 
-// watch begins to watch a claim.
-func (e *Engine) watch(id credential.ID, attempt string, now time.Time) {
+// watch notes that the claim was still open in what Vault was asked for at a time.
+func (e *Engine) watch(id credential.ID, attempt string, at time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.claims[attempt] = watchedClaim{id, now}
+	claim, ok := e.claims[attempt]
+	if !ok || e.limits.lapsed(claim, at) {
+		claim = watchedClaim{id: id, since: time.Now()}
+	}
+	claim.seen = at
+	e.claims[attempt] = claim
 }
 
 func (e *Engine) unwatch(attempt string) {
@@ -26,20 +32,24 @@ func (e *Engine) unwatch(attempt string) {
 	delete(e.claims, attempt)
 }
 
-// watched reports whether Vault was seen readable throughout since the claim was
-// made. A process that was restarted has not been watching, and its claim starts
-// over.
-func (e *Engine) watched(attempt string, now time.Time) bool {
+// watched reports for how long Vault was seen readable throughout with the claim open. The
+// watch of a process that was restarted, stood still or could not read Vault starts over.
+func (e *Engine) watched(attempt string, now time.Time) time.Duration {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	claim, ok := e.claims[attempt]
-	return ok && age(claim.seen, now) <= e.limits.lapse()
+	if !ok || e.limits.lapsed(claim, now) {
+		return 0
+	}
+	return now.Sub(claim.since)
 }
 
-// lapse is how long Vault may go unseen before a claim starts over.
-func (l Limits) lapse() time.Duration { return max(4*l.recheck(), 30*time.Second) }
+// lapsed reports whether Vault went unseen for so long that the watch starts over.
+func (l Limits) lapsed(claim watchedClaim, now time.Time) bool {
+	return age(claim.seen, now) > max(4*l.recheck(), 30*time.Second)
+}
 
-// watchClaims reads the grants that this process has claimed, each as often as
+// watchClaims reads the grants whose claims this process watches, each as often as
 // recheck says. Visits alone would not do: with several replicas each has only a
 // part of them.
 func (e *Engine) watchClaims(ctx context.Context) {
@@ -53,13 +63,14 @@ func (e *Engine) watchClaims(ctx context.Context) {
 	}
 	e.mu.Unlock()
 	for attempt, claim := range due {
+		at := time.Now()
 		doc, _, err := e.Grants.Grant(ctx, claim.id)
 		switch {
-		case err != nil && age(claim.seen, now) <= e.limits.lapse():
-		case err != nil || age(claim.seen, now) > e.limits.lapse() || doc.Intent == nil || doc.Intent.Attempt != attempt:
-			e.unwatch(attempt) // too long unseen, or no longer ours
+		case err != nil && !e.limits.lapsed(claim, at):
+		case err != nil || doc.Intent == nil || doc.Intent.Attempt != attempt:
+			e.unwatch(attempt) // too long unseen, or no longer open
 		default:
-			e.watch(claim.id, attempt, time.Now())
+			e.watch(claim.id, attempt, at)
 		}
 	}
 }

@@ -75,7 +75,7 @@ func (s *State) live() uint16 {
 	}
 	for i := range s.processes {
 		if w := s.processes[i].watch; set>>w&1 == 0 {
-			s.processes[i].watch = 0 // Engine.watchClaims
+			s.processes[i].watches(0) // Engine.watchClaims
 		}
 	}
 	return set | 1

@@ -39,7 +39,7 @@ type Situation struct {
 	Grant          credential.Grant
 	Owner          string
 	Held           bool
-	Watched        bool
+	Watched        uint8 // in ticks
 	Due            bool
 	TokenExpiresAt time.Time
 	Now            time.Time
@@ -56,6 +56,7 @@ const (
 	Wait
 	Probe
 	Claim
+	Watch
 )
 
 // Found is what a commit that failed finds when it reads back.

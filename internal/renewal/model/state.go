@@ -157,6 +157,7 @@ type process struct {
 	late   bool // it has only just come back
 	spent  marks
 	watch  attempt // the claim that is being watched
+	seen   uint8   // for how long
 	spool  [attempts]answer
 }
 

@@ -242,6 +242,13 @@ func (m *machine) carryOut(w int, me worker) {
 		m.present(w, me, true)
 	case Claim:
 		m.begins(w, me, "wants to take the open intent over", func(_ *State, me *worker) { me.pc = claim })
+	case Watch:
+		if p := &m.s.processes[m.opts.home(w)]; p.watch != me.grant.open {
+			m.begins(w, me, "begins to watch the claim", func(n *State, me *worker) {
+				n.processes[m.opts.home(w)].watches(me.grant.open)
+				n.rest(w)
+			})
+		}
 	case Dead:
 		if !m.s.vault.person && m.s.vault.gen <= me.grant.gen {
 			m.begins(w, me, "finds the grant dead", func(_ *State, me *worker) { me.pc = publishDead })
@@ -256,7 +263,13 @@ func (m *machine) situation(w int, me worker) Situation {
 		TokenExpiresAt: s.expiry(s.vault.at), Now: now,
 	}
 	if x.Grant.Intent != nil {
-		x.Held, x.Watched = m.isHeld(w, me.grant.open), p.watch == me.grant.open
+		x.Held = m.isHeld(w, me.grant.open)
+		for a := attempt(1); a < attempts; a++ {
+			x.Held = x.Held || s.facts[me.grant.open].earlier>>a&1 == 1 && m.isHeld(w, a)
+		}
+		if p.watch == me.grant.open {
+			x.Watched = p.seen
+		}
 		if m.opts.Break.NoOwnerRule {
 			x.Owner = x.Grant.Intent.Owner
 		}

@@ -290,7 +290,7 @@ func (m *machine) claim(w int, _ *worker) {
 		me.grant.open = me.att
 		n.put(me)
 	}, func(n *State, me *worker) {
-		n.processes[m.opts.home(w)].watch = me.att
+		n.processes[m.opts.home(w)].watches(me.att)
 		n.rest(w)
 	}, end, end)
 }

@@ -109,15 +109,21 @@ func (m *machine) tick() {
 	for i := range n.processes {
 		switch p := &n.processes[i]; {
 		case n.vaultDown || p.paused:
-			p.watch = 0 // Limits.lapse: a claim whose grant was not seen for so long starts over
+			p.watches(0) // Limits.lapsed: it starts over
 		case p.up:
 			p.late = false
+			if p.watch != 0 {
+				p.seen = min(p.seen+1, InFlightBound)
+			}
 		}
 	}
 	if n.forget(); n != *m.s {
 		m.emit(Event{what: "an in-flight bound passes"}, &n)
 	}
 }
+
+// watches begins the watch of a claim; of none if it is 0.
+func (p *process) watches(claim attempt) { p.watch, p.seen = claim, 0 }
 
 // outdate makes all readings old, because so much time has passed.
 func (s *State) outdate() {
@@ -196,7 +202,8 @@ func (m *machine) strikesProcess(i int) {
 // kill ends a process: what is in memory is gone, what was sent is on its way.
 func (m *machine) kill(n *State, i int) {
 	p := &n.processes[i]
-	p.up, p.paused, p.watch = false, false, 0
+	p.up, p.paused = false, false
+	p.watches(0)
 	for w := range n.workers {
 		if m.opts.home(w) != i {
 			continue
