@@ -12,6 +12,7 @@ import (
 // Copies is the second place for sealed answers and the spent list, which all
 // replicas see.
 type Copies interface {
+	// Put stores a sealed answer. A copy that is there already stays as it is.
 	Put(ctx context.Context, attempt string, sealed []byte) error
 	// Get returns nil and no error if there is no such copy.
 	Get(ctx context.Context, attempt string) ([]byte, error)
@@ -39,9 +40,9 @@ func NewRedisCopies(client redis.UniversalClient, prefix string, keep time.Durat
 func (c *RedisCopies) answerKey(attempt string) string { return c.prefix + ":escrow:" + attempt }
 func (c *RedisCopies) spentKey(hash string) string     { return c.prefix + ":spent:" + hash }
 
-// Put stores a sealed answer.
+// Put stores a sealed answer, unless there is one already.
 func (c *RedisCopies) Put(ctx context.Context, attempt string, sealed []byte) error {
-	return c.client.Set(ctx, c.answerKey(attempt), sealed, c.keep).Err()
+	return c.client.SetNX(ctx, c.answerKey(attempt), sealed, c.keep).Err()
 }
 
 // Get returns a sealed answer, or nil if there is none.

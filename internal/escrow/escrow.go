@@ -48,6 +48,9 @@ type Escrow struct {
 	spent    *spentLog
 	copies   Copies
 	degraded func(what string, err error)
+
+	// copiedAt belongs to CopyAgain, of which there is one call at a time.
+	copiedAt time.Time
 }
 
 // Open locks the spool directory and reads what an earlier process left there.
@@ -188,6 +191,36 @@ func (e *Escrow) unseal(ctx context.Context, ref Ref, sealed []byte) ([]byte, er
 		return nil, err
 	}
 	return plain, nil
+}
+
+// copyEvery is how often the answers that wait for Vault are copied to Redis again.
+const copyEvery = 10 * time.Second
+
+// CopyAgain puts the answers that this spool still holds into Redis again, which may have
+// lost what it was given since: at the first call and every ten seconds. It costs nothing
+// while there are none. Call it at every tick, one call at a time.
+func (e *Escrow) CopyAgain(ctx context.Context, now time.Time) {
+	if now.Sub(e.copiedAt) < copyEvery {
+		return
+	}
+	attempts := e.spool.sealedBefore(e.copiedAt)
+	e.copiedAt = now
+	for _, attempt := range attempts {
+		sealed, err := e.spool.read(attempt)
+		if sealed == nil || err != nil {
+			continue // committed meanwhile, or Read will tell
+		}
+		if err := e.copies.Put(ctx, attempt, sealed); err != nil {
+			e.degraded(answerInRedis, err)
+			return
+		}
+		if e.spool.has(attempt) {
+			continue
+		}
+		if err := e.copies.Delete(ctx, attempt); err != nil { // it was committed meanwhile
+			e.degraded(answerInRedis, err)
+		}
+	}
 }
 
 // Delete removes an answer that is in Vault, or that is no rotation.

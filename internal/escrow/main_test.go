@@ -94,11 +94,14 @@ func newCopies() *copies { return &copies{data: map[string][]byte{}} }
 
 func (c *copies) Put(_ context.Context, attempt string, sealed []byte) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.onPut != nil {
-		c.onPut(sealed)
+	onPut := c.onPut
+	c.mu.Unlock()
+	if onPut != nil {
+		onPut(sealed)
 	}
-	if c.down == nil {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.down == nil && c.data[attempt] == nil {
 		c.data[attempt] = bytes.Clone(sealed)
 	}
 	return c.down

@@ -282,6 +282,28 @@ func (s *spool) waiting() []Ref {
 	return refs
 }
 
+// sealedBefore returns the attempts whose answers were on disk at a time already, worked on or
+// not; all of them if it is the zero time.
+func (s *spool) sealedBefore(at time.Time) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var attempts []string
+	for attempt, answer := range s.sealed {
+		if at.IsZero() || answer.at.Before(at) {
+			attempts = append(attempts, attempt)
+		}
+	}
+	slices.Sort(attempts)
+	return attempts
+}
+
+func (s *spool) has(attempt string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.sealed[attempt]
+	return ok
+}
+
 // standing returns how many answers are on disk, worked on or not, and when the
 // oldest was sealed.
 func (s *spool) standing() (answers int, oldest time.Time) {

@@ -18,12 +18,13 @@ const absentFor = 10 * time.Minute
 // errNotNow means that the drain can do nothing about an answer at the moment.
 var errNotNow = errors.New("a person must store or correct the credential first")
 
-// Drain commits the sealed answers that wait in this process's own spool, and
-// keeps an eye on its claims. It needs no lease, since check-and-set decides, and
+// Drain commits the sealed answers that wait in this process's own spool, after it has made
+// sure of their copies in Redis, and keeps an eye on open claims. It needs no lease, since check-and-set decides, and
 // costs nothing while there are none. Call it at start and at every tick, one call at a
 // time. It returns the credentials that it changed something about, so that the
 // queue can be told.
 func (e *Engine) Drain(ctx context.Context) []credential.ID {
+	e.Escrow.CopyAgain(ctx, time.Now())
 	e.watchClaims(ctx)
 	var touched []credential.ID
 	for _, ref := range e.Escrow.Waiting() {

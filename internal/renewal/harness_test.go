@@ -173,7 +173,7 @@ func (c *copies) setDown(err error) {
 func (c *copies) Put(_ context.Context, attempt string, sealed []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.down == nil {
+	if c.down == nil && c.data[attempt] == nil {
 		c.data[attempt] = sealed
 	}
 	return c.down

@@ -1,6 +1,7 @@
 package renewal_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -69,4 +70,23 @@ func TestAnswerInAnUnknownForm(t *testing.T) {
 			want(t, "copies", len(w.copies.data), 0)
 		})
 	}
+}
+
+// TestCopyIsMadeAgain: Redis has lost its copy while Vault was away, and the owner comes back
+// for a moment only. That is enough for another replica to have the answer.
+func TestCopyIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.checkfrontApp(acme)
+	dir := t.TempDir()
+	w.crash(dir, "before grant.write", 2)
+	clear(w.copies.data)
+	w.store.on(func(string) error { return errors.New("vault is away") })
+	owner := w.replica(dir)
+	want(t, "drained", len(owner.Drain(t.Context())), 0)
+	w.store.on(func(string) error { return nil })
+	want(t, "result", w.replica(t.TempDir()).Renew(t.Context(), entry(acme)).Result, renewal.ResultRecovered)
+	want(t, "copies", len(w.copies.data), 0)
+	w.serves(acme)
+	noReuse(t, w)
 }

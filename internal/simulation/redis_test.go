@@ -58,7 +58,9 @@ func (r redisOf) do(ctx context.Context, op, about string, work func(*redis)) er
 // Put implements escrow.Copies.
 func (r redisOf) Put(ctx context.Context, attempt string, sealed []byte) error {
 	return r.do(ctx, "copy.put", r.world.book.name(attempt), func(redis *redis) {
-		redis.copies[attempt], redis.told[attempt] = slices.Clone(sealed), true
+		if redis.told[attempt] = true; redis.copies[attempt] == nil {
+			redis.copies[attempt] = slices.Clone(sealed)
+		}
 	})
 }
 
