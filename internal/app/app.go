@@ -105,6 +105,7 @@ func (a *App) openVault(ctx context.Context) error {
 func (a *App) openEscrow(ctx context.Context) error {
 	settings := escrow.Settings{
 		Dir: a.config.Escrow.Dir, Keep: a.config.Renewal.SpentRetention, Keys: escrowKeys{a.vault},
+		ProbesApart: a.config.Renewal.InFlightBound - a.config.Renewal.SendDeadline,
 		Degraded: func(what string, err error) {
 			a.metrics.Degraded(what)
 			a.log.Warn().Err(err).Str("what", what).Msg("one of the two places of the escrow failed; the other one stands alone")

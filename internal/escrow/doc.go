@@ -7,15 +7,21 @@
 // its answer and the write to Vault there is one copy of a tenant's grant, in
 // one process's memory. Escrow makes that copy outlive the process:
 //
-//	Room          Seal                     Delete
+//	Room          Seal                     Keep
 //	  │  file made, │  answer on disk,       │  answer is in Vault
 //	  │  space kept │  then in Redis         │
 //	  ▼             ▼                        ▼
-//	[ room ] ───► [ sealed ] ────────────► (gone)
-//	  │ Release       │ SetAside
+//	[ room ] ───► [ sealed ] ───────────► [ kept ]   the last of each credential
+//	  │ Release       │      └──────────────► (gone)  Delete: it brought no token
+//	  │               │ SetAside
 //	  ▼               ▼
 //	(gone)        [ aside ]   overtaken by a new seed, or unreadable:
 //	                          kept for a person, never deleted by the service
+//
+// The last committed answer is kept because Vault can be put back to before its commit,
+// and would hold a token then that the provider takes no more. Keep and Delete are for
+// answers that are dealt with; CopyAgain is for those that are not, when Redis may have
+// lost its copy.
 //
 // Room is made before the token is spent, so that the answer is sure to find a
 // place. An answer is sealed with HPKE (RFC 9180) to a public key whose private
@@ -35,7 +41,7 @@
 // Present records the hash of a refresh token just before it goes out, on disk
 // and in Redis, for as long as a token could live. It catches what a
 // check-and-set in Vault cannot see: a Vault restored from a snapshot, and one
-// grant stored under two names.
+// grant stored under two names. It also keeps probes of one token apart.
 //
 // All methods may be called from several goroutines.
 package escrow

@@ -23,7 +23,9 @@ type Settings struct {
 	Dir string
 	// Keep is how long the spent list remembers: at least a refresh token's life.
 	Keep time.Duration
-	Keys KeyStore
+	// ProbesApart is how long after a presentation the same token may go out as a probe.
+	ProbesApart time.Duration
+	Keys        KeyStore
 	// Copies is the second place; nil if there is none.
 	Copies Copies
 	// Degraded is told when one place failed and the other stands alone; may be nil.
@@ -49,6 +51,8 @@ type Escrow struct {
 	copies   Copies
 	degraded func(what string, err error)
 
+	probesApart time.Duration
+
 	// copiedAt belongs to CopyAgain, of which there is one call at a time.
 	copiedAt time.Time
 }
@@ -65,12 +69,15 @@ func Open(s Settings) (*Escrow, error) {
 	if err != nil {
 		return nil, errors.Join(err, sp.close())
 	}
-	e := &Escrow{keys: keyring{store: s.Keys}, spool: sp, spent: spent, copies: s.Copies, degraded: s.Degraded}
+	e := &Escrow{keys: keyring{store: s.Keys}, spool: sp, spent: spent, copies: s.Copies, degraded: s.Degraded, probesApart: s.ProbesApart}
 	if e.copies == nil {
 		e.copies = noCopies{}
 	}
 	if e.degraded == nil {
 		e.degraded = func(string, error) {}
+	}
+	if err := sp.sweepKept(time.Now().Add(-s.Keep)); err != nil {
+		e.degraded(answerOnDisk, err)
 	}
 	for _, attempt := range sp.torn {
 		e.degraded(answerOnDisk, fmt.Errorf("attempt %s: %w; it is in the folder aside now", attempt, ErrUnreadable))
@@ -96,12 +103,15 @@ type Slot struct {
 	ref    Ref
 	key    sealingKey
 	file   *os.File
+	// generation is the grant's with this answer.
+	generation int
 }
 
 // Room makes room for the answer of an attempt, on disk and durable, with the
 // key at hand that will seal it. While it fails, nothing may be presented. The
-// attempt counts as held by this process until Release.
-func (e *Escrow) Room(ctx context.Context, ref Ref) (*Slot, error) {
+// attempt counts as held by this process until Release. generation is what the grant's
+// will be with that answer.
+func (e *Escrow) Room(ctx context.Context, ref Ref, generation int) (*Slot, error) {
 	key, err := e.keys.sealing(ctx)
 	if err != nil {
 		return nil, err
@@ -110,19 +120,19 @@ func (e *Escrow) Room(ctx context.Context, ref Ref) (*Slot, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Slot{escrow: e, ref: ref, key: key, file: file}, nil
+	return &Slot{escrow: e, ref: ref, key: key, file: file, generation: generation}, nil
 }
 
 // Seal keeps the answer: on disk first, then in Redis. It fails only if neither
 // place has it. It needs nothing of Vault.
 func (s *Slot) Seal(ctx context.Context, plain []byte) error {
 	e := s.escrow
-	sealed, err := seal(s.key, s.ref, plain, time.Now())
+	sealed, err := seal(s.key, s.ref, s.generation, plain, time.Now())
 	if err != nil {
 		return err
 	}
 	diskErr := e.spool.keep(s.file, s.ref, sealed)
-	copyErr := e.copies.Put(ctx, s.ref.Attempt, sealed)
+	copyErr := e.copies.Put(ctx, s.ref, sealed)
 	if copyErr != nil {
 		e.degraded(answerInRedis, copyErr)
 	}
@@ -167,7 +177,7 @@ func (e *Escrow) Read(ctx context.Context, ref Ref) ([]byte, error) {
 			return plain, err
 		}
 	}
-	sealed, copyErr := e.copies.Get(ctx, ref.Attempt)
+	sealed, copyErr := e.copies.Get(ctx, ref)
 	switch {
 	case copyErr != nil && err == nil:
 		return nil, fmt.Errorf("%w: %w", ErrCopiesUnread, copyErr)
@@ -203,29 +213,30 @@ func (e *Escrow) CopyAgain(ctx context.Context, now time.Time) {
 	if now.Sub(e.copiedAt) < copyEvery {
 		return
 	}
-	attempts := e.spool.sealedBefore(e.copiedAt)
+	refs := e.spool.sealedBefore(e.copiedAt)
 	e.copiedAt = now
-	for _, attempt := range attempts {
-		sealed, err := e.spool.read(attempt)
+	for _, ref := range refs {
+		sealed, err := e.spool.read(ref.Attempt)
 		if sealed == nil || err != nil {
 			continue // committed meanwhile, or Read will tell
 		}
-		if err := e.copies.Put(ctx, attempt, sealed); err != nil {
+		if err := e.copies.Put(ctx, ref, sealed); err != nil {
 			e.degraded(answerInRedis, err)
 			return
 		}
-		if e.spool.has(attempt) {
+		if e.spool.has(ref.Attempt) {
 			continue
 		}
-		if err := e.copies.Delete(ctx, attempt); err != nil { // it was committed meanwhile
+		if err := e.copies.Delete(ctx, ref); err != nil { // it was committed meanwhile
 			e.degraded(answerInRedis, err)
 		}
 	}
 }
 
-// Delete removes an answer that is in Vault, or that is no rotation.
+// Delete removes an answer that nobody needs any more: it is no rotation, or was committed and
+// has been followed by others.
 func (e *Escrow) Delete(ctx context.Context, ref Ref) error {
-	if err := e.copies.Delete(ctx, ref.Attempt); err != nil {
+	if err := e.copies.Delete(ctx, ref); err != nil {
 		e.degraded(answerInRedis, err)
 	}
 	return e.spool.remove(ref.Attempt)
@@ -239,7 +250,7 @@ func (e *Escrow) SetAside(ctx context.Context, ref Ref) error {
 	if err != nil {
 		return err
 	}
-	sealed, err := e.copies.Get(ctx, ref.Attempt)
+	sealed, err := e.copies.Get(ctx, ref)
 	switch {
 	case err != nil && here == nil:
 		return fmt.Errorf("set the answer aside: %w", err)
@@ -253,7 +264,7 @@ func (e *Escrow) SetAside(ctx context.Context, ref Ref) error {
 			return err
 		}
 	}
-	if err := e.copies.Delete(ctx, ref.Attempt); err != nil {
+	if err := e.copies.Delete(ctx, ref); err != nil {
 		e.degraded(answerInRedis, err)
 	}
 	return nil

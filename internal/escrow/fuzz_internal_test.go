@@ -30,7 +30,7 @@ func FuzzSpentFile(f *testing.F) {
 				continue
 			}
 			hash := string(fields[2])
-			if mark := list.mark(hash); !mayPresent(mark, false) && !errors.Is(list.present(hash, false, sealTime), ErrSpent) {
+			if mark := list.mark(hash); !mayPresent(mark, false) && !errors.Is(list.present(hash, false, 0, sealTime), ErrSpent) {
 				t.Errorf("%q is marked as %q, and was presented", hash, mark)
 			}
 		}
@@ -86,7 +86,7 @@ func FuzzKey(f *testing.F) {
 			}
 			return
 		}
-		sealed, err := seal(sealingKey{id: "1", public: private.PublicKey()}, sealRef(), []byte("answer"), sealTime)
+		sealed, err := seal(sealingKey{id: "1", public: private.PublicKey()}, sealRef(), 1, []byte("answer"), sealTime)
 		noError(t, err)
 		if e, ciphertext, err := parseEnvelope(sealed); err != nil || e.ref() != sealRef() || len(ciphertext) != e.Size {
 			t.Errorf("sealed as %+v: %v", e, err)

@@ -86,13 +86,14 @@ func (k *keys) requests() int {
 type copies struct {
 	mu    sync.Mutex
 	data  map[string][]byte
+	kept  map[credential.ID][]byte
 	down  error
 	onPut func(sealed []byte)
 }
 
-func newCopies() *copies { return &copies{data: map[string][]byte{}} }
+func newCopies() *copies { return &copies{data: map[string][]byte{}, kept: map[credential.ID][]byte{}} }
 
-func (c *copies) Put(_ context.Context, attempt string, sealed []byte) error {
+func (c *copies) Put(_ context.Context, ref escrow.Ref, sealed []byte) error {
 	c.mu.Lock()
 	onPut := c.onPut
 	c.mu.Unlock()
@@ -101,33 +102,53 @@ func (c *copies) Put(_ context.Context, attempt string, sealed []byte) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.down == nil && c.data[attempt] == nil {
-		c.data[attempt] = bytes.Clone(sealed)
+	if c.down == nil && c.data[ref.Attempt] == nil {
+		c.data[ref.Attempt] = bytes.Clone(sealed)
 	}
 	return c.down
 }
 
-func (c *copies) Get(_ context.Context, attempt string) ([]byte, error) {
+func (c *copies) Get(_ context.Context, ref escrow.Ref) ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.down != nil {
 		return nil, c.down
 	}
-	return bytes.Clone(c.data[attempt]), nil
+	return bytes.Clone(c.data[ref.Attempt]), nil
 }
 
-func (c *copies) Delete(_ context.Context, attempt string) error {
+func (c *copies) Delete(_ context.Context, ref escrow.Ref) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.down == nil {
-		delete(c.data, attempt)
+		delete(c.data, ref.Attempt)
 	}
 	return c.down
 }
 
-func (c *copies) Present(context.Context, string, bool) (bool, error) { return true, c.down }
-func (c *copies) Mark(context.Context, string, string) error          { return c.down }
-func (c *copies) Spent(context.Context, string) (bool, error)         { return false, c.down }
+func (c *copies) Keep(_ context.Context, ref escrow.Ref, _ int, sealed []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.down == nil {
+		c.kept[ref.ID] = bytes.Clone(sealed)
+		delete(c.data, ref.Attempt)
+	}
+	return c.down
+}
+
+// All returns what is kept: nobody asks here while other answers wait.
+func (c *copies) All(_ context.Context, id credential.ID) (all [][]byte, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if kept := c.kept[id]; kept != nil {
+		all = append(all, bytes.Clone(kept))
+	}
+	return all, c.down
+}
+
+func (c *copies) Present(context.Context, string, bool, time.Duration) error { return c.down }
+func (c *copies) Mark(context.Context, string, string) error                 { return c.down }
+func (c *copies) Spent(context.Context, string) (bool, error)                { return false, c.down }
 
 func (c *copies) set(change func(c *copies)) {
 	c.mu.Lock()
@@ -208,7 +229,7 @@ func ref(n int) escrow.Ref {
 // room makes room, whose release is left to the test.
 func room(t *testing.T, e *escrow.Escrow, ref escrow.Ref) *escrow.Slot {
 	t.Helper()
-	slot, err := e.Room(t.Context(), ref)
+	slot, err := e.Room(t.Context(), ref, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

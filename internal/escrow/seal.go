@@ -31,6 +31,9 @@ type envelope struct {
 	Attempt   string    `json:"attempt"`
 	Presented string    `json:"presented"`
 	SealedAt  time.Time `json:"sealed_at"`
+	// Generation orders the answers of a credential. Nothing is decided by it but which of
+	// them is kept longest: it is not bound into the seal.
+	Generation int `json:"generation,omitempty"`
 	// Size is the ciphertext's: less is torn, more is room that was not used.
 	Size int `json:"size"`
 }
@@ -82,10 +85,10 @@ func (e envelope) info() []byte {
 }
 
 // seal returns the envelope and the ciphertext of plain, bound to ref.
-func seal(key sealingKey, ref Ref, plain []byte, now time.Time) ([]byte, error) {
+func seal(key sealingKey, ref Ref, generation int, plain []byte, now time.Time) ([]byte, error) {
 	e := envelope{
 		Version: envelopeVersion, KeyID: key.id, Tenant: ref.ID.Tenant, Name: ref.ID.Name,
-		Attempt: ref.Attempt, Presented: ref.Presented, SealedAt: now.UTC(),
+		Attempt: ref.Attempt, Presented: ref.Presented, SealedAt: now.UTC(), Generation: generation,
 	}
 	ciphertext, err := hpke.Seal(key.public, kdf(), aead(), e.info(), plain)
 	if err != nil {

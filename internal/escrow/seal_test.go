@@ -233,6 +233,7 @@ func TestNothingInTheClear(t *testing.T) {
 	for n, then := range []func(escrow.Ref) error{
 		func(escrow.Ref) error { return nil },
 		func(ref escrow.Ref) error { return e.SetAside(t.Context(), ref) },
+		func(ref escrow.Ref) error { return e.Keep(t.Context(), ref) },
 	} {
 		ref := ref(n)
 		ref.Presented = hash
@@ -254,11 +255,17 @@ func TestNothingInTheClear(t *testing.T) {
 	all, err := client.Keys(t.Context(), "*").Result()
 	must(t, err)
 	for _, key := range all {
-		value, err := client.Get(t.Context(), key).Bytes()
+		if value, err := client.Get(t.Context(), key).Bytes(); err == nil {
+			places["redis "+key] = append([]byte(key+" "), value...)
+			continue
+		}
+		fields, err := client.HGetAll(t.Context(), key).Result()
 		must(t, err)
-		places["redis "+key] = append([]byte(key+" "), value...)
+		for field, value := range fields {
+			places["redis "+key+" "+field] = []byte(key + " " + field + " " + value)
+		}
 	}
-	equal(t, "files and keys", len(places), 5+2) // lock, owner, spent, answer, aside; copy, spent
+	equal(t, "files and keys", len(places), 6+3) // lock, owner, spent, answer, aside, kept; copy, kept, spent
 	private := vault.stored[0].Private.Reveal()
 	for _, secret := range []string{token, successor, "refresh_token", private} {
 		for _, form := range []string{secret, base64.StdEncoding.EncodeToString([]byte(secret))} {

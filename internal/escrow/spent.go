@@ -19,6 +19,10 @@ import (
 // ErrSpent means that the token was presented before, and must not be again.
 var ErrSpent = errors.New("this refresh token was already presented")
 
+// ErrTooSoon means that a probe must wait: the token was presented so short a time ago that the
+// provider may still be at work on it.
+var ErrTooSoon = errors.New("this refresh token was presented a moment ago")
+
 // The marks that the spent list keeps against a token's hash.
 const (
 	// markSent: presented, and nothing is known of the answer.
@@ -196,12 +200,32 @@ func (l *spentLog) mark(hash string) string {
 	return l.marks[keyOf([]byte(hash))].mark
 }
 
-// present checks and marks in one step, durably.
-func (l *spentLog) present(hash string, probe bool, now time.Time) error {
+// check returns nil, ErrSpent or ErrTooSoon.
+func (l *spentLog) check(hash string, probe bool, apart time.Duration, now time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !mayPresent(l.marks[keyOf([]byte(hash))].mark, probe) {
+	return l.checkLocked(hash, probe, apart, now)
+}
+
+func (l *spentLog) checkLocked(hash string, probe bool, apart time.Duration, now time.Time) error {
+	m := l.marks[keyOf([]byte(hash))]
+	ago := now.Sub(time.Unix(m.unix, 0))
+	switch {
+	case !mayPresent(m.mark, probe):
 		return ErrSpent
+	case m.mark == markSent && ago >= 0 && ago < apart:
+		return ErrTooSoon
+	default:
+		return nil
+	}
+}
+
+// present checks and marks in one step, durably.
+func (l *spentLog) present(hash string, probe bool, apart time.Duration, now time.Time) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.checkLocked(hash, probe, apart, now); err != nil {
+		return err
 	}
 	return l.append(hash, markSent, now)
 }
@@ -238,21 +262,23 @@ func (l *spentLog) append(hash, mark string, now time.Time) error {
 
 // Present records that the token with this hash is about to go out, and returns
 // ErrSpent if it must not: it was presented before, and this is no recorded
-// probe; or it is known to have been rotated. The disk is asked first and always
+// probe; or it is known to have been rotated. A probe gets ErrTooSoon if the token went out less
+// than Settings.ProbesApart ago. The disk is asked first and always
 // written; Redis adds what other replicas know, and if it cannot be reached the
 // disk's word stands. After any other error the token must not go out, and either
 // list may hold it all the same: that is for Unspent to undo.
 func (e *Escrow) Present(ctx context.Context, hash string, probe bool) error {
-	if !mayPresent(e.spent.mark(hash), probe) {
-		return ErrSpent
+	now := time.Now()
+	if err := e.spent.check(hash, probe, e.probesApart, now); err != nil {
+		return err
 	}
-	ok, err := e.copies.Present(ctx, hash, probe)
-	if err != nil {
+	switch err := e.copies.Present(ctx, hash, probe, e.probesApart); {
+	case errors.Is(err, ErrSpent), errors.Is(err, ErrTooSoon):
+		return err
+	case err != nil:
 		e.degraded(spentInRedis, err)
-	} else if !ok {
-		return ErrSpent
 	}
-	return e.spent.present(hash, probe, time.Now())
+	return e.spent.present(hash, probe, e.probesApart, now)
 }
 
 // Unspent records the proof that a presented token was not spent. If it fails

@@ -53,14 +53,13 @@ func TestMayPresent(t *testing.T) {
 				if spent == test.first {
 					t.Errorf("redis: spent is %t", spent)
 				}
-				err = list.present(hash, probe, sealTime)
+				err = list.present(hash, probe, 0, sealTime)
 				if (err == nil) != want || (err != nil && !errors.Is(err, ErrSpent)) {
 					t.Errorf("disk: got %v, want %t", err, want)
 				}
-				got, err := redisCopies.Present(t.Context(), hash, probe)
-				noError(t, err)
-				if got != want {
-					t.Errorf("redis: got %t, want %t", got, want)
+				err = redisCopies.Present(t.Context(), hash, probe, 0)
+				if (err == nil) != want || (err != nil && !errors.Is(err, ErrSpent)) {
+					t.Errorf("redis: got %v, want %t", err, want)
 				}
 				if !want {
 					return
@@ -69,13 +68,37 @@ func TestMayPresent(t *testing.T) {
 				if mark := list.mark(hash); mark != markSent {
 					t.Errorf("disk: the mark is %q afterwards", mark)
 				}
-				if again, err := redisCopies.Present(t.Context(), hash, false); again || err != nil {
-					t.Errorf("redis: a first presentation afterwards: got %t, %v", again, err)
+				if err := redisCopies.Present(t.Context(), hash, false, time.Hour); !errors.Is(err, ErrSpent) {
+					t.Errorf("redis: a first presentation afterwards: got %v", err)
 				}
-				if again, err := redisCopies.Present(t.Context(), hash, true); !again || err != nil {
-					t.Errorf("redis: a probe afterwards: got %t, %v", again, err)
+				if err := redisCopies.Present(t.Context(), hash, true, time.Hour); !errors.Is(err, ErrTooSoon) {
+					t.Errorf("redis: a probe at once: got %v", err)
+				}
+				if err := redisCopies.Present(t.Context(), hash, true, 0); err != nil {
+					t.Errorf("redis: a probe afterwards: got %v", err)
 				}
 			})
+		}
+	}
+}
+
+// TestProbesApart: a probe waits until what was sent before can have no effect any more. A
+// clock that was put back is no reason to wait until it is where it was.
+func TestProbesApart(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	client := server.Client(t)
+	copies := NewRedisCopies(client, "test", keepSpent)
+	for later, want := range map[time.Duration]error{0: ErrTooSoon, 59 * time.Minute: ErrTooSoon, time.Hour: nil, -time.Minute: nil} {
+		list, hash := openList(t, t.TempDir(), sealTime), later.String()
+		noError(t, list.present(hash, false, time.Hour, sealTime))
+		if err := list.present(hash, true, time.Hour, sealTime.Add(later)); !errors.Is(err, want) {
+			t.Errorf("disk, after %s: got %v, want %v", later, err, want)
+		}
+		noError(t, copies.Present(t.Context(), hash, false, time.Hour))
+		noError(t, client.PExpire(t.Context(), "test:spent:"+hash, keepSpent-later).Err())
+		if err := copies.Present(t.Context(), hash, true, time.Hour); !errors.Is(err, want) {
+			t.Errorf("redis, after %s: got %v, want %v", later, err, want)
 		}
 	}
 }
@@ -94,16 +117,13 @@ func TestPresentRepeatedByTheClient(t *testing.T) {
 	defer func() { noError(t, client.Close()) }()
 	copies := NewRedisCopies(client, "test", keepSpent)
 	// The script is known to the server, so that its call is one command.
-	if _, err := copies.Present(t.Context(), "warm-up", false); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, copies.Present(t.Context(), "warm-up", false, 0))
 	proxy.LoseReply("evalsha", 1)
-	may, err := copies.Present(t.Context(), "hash", false)
-	if !may || err != nil || proxy.Pending() != 0 {
-		t.Fatalf("got %t, %v with %d replies still to be lost; want leave to present", may, err, proxy.Pending())
+	if err := copies.Present(t.Context(), "hash", false, 0); err != nil || proxy.Pending() != 0 {
+		t.Fatalf("got %v with %d replies still to be lost; want leave to present", err, proxy.Pending())
 	}
-	if may, err = copies.Present(t.Context(), "hash", false); may || err != nil {
-		t.Errorf("a second presentation: got %t, %v", may, err)
+	if err := copies.Present(t.Context(), "hash", false, 0); !errors.Is(err, ErrSpent) {
+		t.Errorf("a second presentation: got %v", err)
 	}
 }
 
@@ -162,7 +182,7 @@ func TestSpentFile(t *testing.T) {
 			list := openList(t, dir, sealTime)
 			sameMarks(t, list, test.want)
 
-			noError(t, list.present("z", false, sealTime))
+			noError(t, list.present("z", false, 0, sealTime))
 			test.want["z"] = markSent
 			sameMarks(t, openList(t, dir, sealTime), test.want)
 		})
@@ -177,10 +197,10 @@ func TestSpentFileAfterAFailedWrite(t *testing.T) {
 	for n := range len(line) + 1 {
 		dir := t.TempDir()
 		list := openList(t, dir, sealTime)
-		noError(t, list.present("a", false, sealTime))
+		noError(t, list.present("a", false, 0, sealTime))
 		_, err := list.file.WriteAt([]byte(line[:n]), list.size)
 		noError(t, err)
-		noError(t, list.present("b", false, sealTime))
+		noError(t, list.present("b", false, 0, sealTime))
 		noError(t, list.set("b", markRotated, sealTime))
 		sameMarks(t, openList(t, dir, sealTime), map[string]string{"a": markSent, "b": markRotated})
 	}
@@ -197,7 +217,7 @@ func TestSpentListStaysSmall(t *testing.T) {
 		now = sealTime.AddDate(0, 0, day)
 		for n := range perDay {
 			last = fmt.Sprintf("hash-%d-%d", day, n)
-			noError(t, list.present(last, false, now))
+			noError(t, list.present(last, false, 0, now))
 			noError(t, list.set(last, markRotated, now))
 		}
 	}
@@ -239,8 +259,8 @@ func TestSpentFileIsRewritten(t *testing.T) {
 				noError(t, os.Mkdir(path+".new", 0o700))
 				want = rewriteSlack + 12
 			}
-			noError(t, list.present("b", false, sealTime))
-			noError(t, list.present("c", false, sealTime))
+			noError(t, list.present("b", false, 0, sealTime))
+			noError(t, list.present("c", false, 0, sealTime))
 
 			data, err := os.ReadFile(path)
 			noError(t, err)

@@ -50,7 +50,7 @@ type kept struct {
 // openSpool locks the directory, reads or makes its identity, sweeps rooms that
 // a crash left empty, and lists the sealed answers.
 func openSpool(dir string) (*spool, error) {
-	for _, d := range []string{dir, filepath.Join(dir, "answers"), filepath.Join(dir, "aside")} {
+	for _, d := range []string{dir, filepath.Join(dir, "answers"), filepath.Join(dir, "aside"), filepath.Join(dir, "kept")} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return nil, fmt.Errorf("make the spool directory (escrow.dir): %w", err)
 		}
@@ -205,6 +205,10 @@ func (s *spool) release(attempt string) {
 func (s *spool) remove(attempt string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.removeLocked(attempt)
+}
+
+func (s *spool) removeLocked(attempt string) error {
 	if err := os.Remove(s.path(attempt)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("clear the spool: %w", err)
 	}
@@ -266,11 +270,15 @@ func (s *spool) isHeld(attempt string) bool {
 // waiting returns the answers on disk that nobody in this process works on, the
 // oldest first.
 func (s *spool) waiting() []Ref {
+	return s.list(func(attempt string, _ kept) bool { return !s.held[attempt] })
+}
+
+func (s *spool) list(such func(attempt string, answer kept) bool) []Ref {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var idle []kept
 	for attempt, answer := range s.sealed {
-		if !s.held[attempt] {
+		if such(attempt, answer) {
 			idle = append(idle, answer)
 		}
 	}
@@ -282,19 +290,10 @@ func (s *spool) waiting() []Ref {
 	return refs
 }
 
-// sealedBefore returns the attempts whose answers were on disk at a time already, worked on or
-// not; all of them if it is the zero time.
-func (s *spool) sealedBefore(at time.Time) []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var attempts []string
-	for attempt, answer := range s.sealed {
-		if at.IsZero() || answer.at.Before(at) {
-			attempts = append(attempts, attempt)
-		}
-	}
-	slices.Sort(attempts)
-	return attempts
+// sealedBefore returns the answers that were on disk at a time already, worked on or not, the
+// oldest first; all of them if it is the zero time.
+func (s *spool) sealedBefore(at time.Time) []Ref {
+	return s.list(func(_ string, answer kept) bool { return at.IsZero() || answer.at.Before(at) })
 }
 
 func (s *spool) has(attempt string) bool {

@@ -34,13 +34,26 @@ func (e *Engine) keep(ctx context.Context, t *turn, ref escrow.Ref, result refre
 	noteGrant(&t.memo, t.grant, t.method)
 	t.entry.Memo.Forced = false // it is done, whatever becomes of the publication
 	published := e.publishGrant(ctx, t)
-	if err := e.Escrow.Delete(ctx, ref); err != nil {
+	if err := e.clear(ctx, t, ref); err != nil {
 		t.log.Warn().Err(err).Msg("a committed answer stays in the spool for now")
 	}
 	if published != nil {
 		return e.storeFailed(t.visit, published)
 	}
+	if t.grant.Intent != nil { // Vault was put back meanwhile
+		e.Observer.Event(EventBroughtForward, t.cred.Provider)
+		return Outcome{Result: as, Due: time.Now().Add(e.limits.recheck()), Memo: t.memo}
+	}
 	return Outcome{Result: as, Due: e.rotationDue(t), Memo: t.memo}
+}
+
+// clear is step 9: it takes a committed answer out of the way. The last one that brought a new
+// refresh token is kept, in case Vault is put back to before its commit.
+func (e *Engine) clear(ctx context.Context, t *turn, ref escrow.Ref) error {
+	if t.grant.RefreshToken.Hash() == ref.Presented {
+		return e.Escrow.Delete(ctx, ref) // the token was not replaced
+	}
+	return e.Escrow.Keep(ctx, ref)
 }
 
 // markAnswered tells the spent list what the answer proves.
@@ -54,6 +67,9 @@ func (e *Engine) markAnswered(ctx context.Context, t *turn, ref escrow.Ref, resu
 	}
 }
 
+// nextGeneration is the grant's with the next token.
+func (t *turn) nextGeneration() int { return max(t.grant.Generation, t.token.Generation) + 1 }
+
 // rotated returns the grant as it is after the answer. An answer without a
 // refresh token leaves the presented one in place, with its issue date.
 func (t *turn) rotated(result refreshers.Result, startedAt time.Time) credential.Grant {
@@ -63,7 +79,7 @@ func (t *turn) rotated(result refreshers.Result, startedAt time.Time) credential
 		next.Replace(result.RefreshToken)
 		next.RefreshTokenIssuedAt = startedAt.UTC()
 	}
-	next.Generation = max(next.Generation, t.token.Generation) + 1
+	next.Generation = t.nextGeneration()
 	next.AccessToken, next.TokenType = result.AccessToken, result.TokenType
 	next.IssuedAt, next.ExpiresAt = startedAt.UTC(), result.ExpiresAt.UTC()
 	return next
@@ -73,7 +89,7 @@ func (t *turn) rotated(result refreshers.Result, startedAt time.Time) credential
 // document is read anew when it has become old: the call, or a wait, took long. On
 // success t holds what is in Vault.
 func (e *Engine) commit(ctx context.Context, t *turn, ref escrow.Ref, next credential.Grant) error {
-	seed, over := lastSeed(t.grant), t.read
+	line, over := lineage{lastSeed(t.grant), next.Generation}, t.read
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, e.limits.CommitRetryMax) {
 		read, err := e.writeGrant(ctx, t.entry.ID, next, over)
 		if err == nil {
@@ -86,10 +102,12 @@ func (e *Engine) commit(ctx context.Context, t *turn, ref escrow.Ref, next crede
 		}
 		doc, read, readErr := e.readGrant(ctx, t.entry.ID)
 		if readErr == nil {
-			switch readBack(doc, next, ref.Presented, seed) {
+			switch readBack(doc, next, ref.Presented, line) {
 			case foundOurs:
 				t.grant, t.read = doc, read
 				return nil
+			case foundPutBack:
+				next = e.claimed(next)
 			case foundOther:
 				return errOvertaken
 			}
@@ -101,11 +119,19 @@ func (e *Engine) commit(ctx context.Context, t *turn, ref escrow.Ref, next crede
 		}
 		err = errors.Join(err, readErr)
 		t.log.Warn().Err(err).Dur("again_in_ms", wait).Msg("a rotation is not committed yet")
-		select {
-		case <-time.After(wait):
-		case <-t.leave:
+		if !t.stays(wait) {
 			return fmt.Errorf("%w: %w", errLeft, err)
 		}
+	}
+}
+
+// stays waits, and reports whether the process goes on.
+func (t *turn) stays(wait time.Duration) bool {
+	select {
+	case <-time.After(wait):
+		return true
+	case <-t.leave:
+		return false
 	}
 }
 
@@ -116,15 +142,18 @@ type found int
 const (
 	foundPresented found = iota // the token that was presented, or nothing: write again
 	foundOurs                   // our new token: it is done
+	foundPutBack                // an earlier token: Vault was put back
 	foundOther                  // neither: a new seed has overtaken us
 )
 
-func readBack(doc, next credential.Grant, presented, seed string) found {
+func readBack(doc, next credential.Grant, presented string, line lineage) found {
 	switch {
 	case doc.AccessToken == next.AccessToken && doc.RefreshToken == next.RefreshToken:
 		return foundOurs
-	case doc.State == "" || fits(doc, presented, seed):
+	case doc.State == "" || fits(doc, presented, line.Seed):
 		return foundPresented
+	case line.after(doc) && !doc.Held(next.RefreshToken):
+		return foundPutBack
 	default:
 		return foundOther
 	}

@@ -34,6 +34,7 @@
 //
 // A check-and-set knows a document by its version, and a restore of Vault takes
 // versions back. Nothing is therefore written on the strength of an old reading (reading.go).
+// It takes commits back as well; the last answer that is kept brings the grant forward (forgotten.go).
 //
 // Decisions are pure functions over what was read (schedule.go, decide.go);
 // the rest carries them out.

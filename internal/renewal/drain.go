@@ -15,6 +15,12 @@ import (
 // there, or cannot be used: only a person changes that.
 const absentFor = 10 * time.Minute
 
+// try is what the drain remembers of an answer that it could not commit.
+type try struct {
+	wait  time.Duration
+	again time.Time
+}
+
 // errNotNow means that the drain can do nothing about an answer at the moment.
 var errNotNow = errors.New("a person must store or correct the credential first")
 
@@ -31,19 +37,21 @@ func (e *Engine) Drain(ctx context.Context) []credential.ID {
 		if ctx.Err() != nil {
 			break
 		}
-		if time.Now().Before(e.drainAfter[ref.Attempt]) {
+		last := e.drained[ref.Attempt]
+		if time.Now().Before(last.again) {
 			continue
 		}
 		// Set before the try, so that one that panics is not tried at every tick.
-		e.drainAfter[ref.Attempt] = time.Now().Add(e.limits.StoreRetry)
+		wait := min(max(2*last.wait, time.Second), e.limits.StoreRetry)
+		e.drained[ref.Attempt] = try{wait, time.Now().Add(wait)}
 		err := e.drainOne(ctx, ref)
 		switch {
 		case err == nil:
-			delete(e.drainAfter, ref.Attempt)
+			delete(e.drained, ref.Attempt)
 			touched = append(touched, ref.ID)
 			continue
 		case errors.Is(err, errNotNow):
-			e.drainAfter[ref.Attempt] = time.Now().Add(absentFor)
+			e.drained[ref.Attempt] = try{wait, time.Now().Add(absentFor)}
 		}
 		e.Log.Warn().Err(err).Str("tenant", ref.ID.Tenant).Str("credential", ref.ID.Name).Str("attempt", ref.Attempt).
 			Msg("a sealed answer waits in the spool")

@@ -140,15 +140,15 @@ type Engine struct {
 	// settling are the attempts whose sealed answers are being dealt with.
 	settling map[string]bool
 
-	// drainAfter belongs to Drain, of which there is one call at a time.
-	drainAfter map[string]time.Time
+	// drained belongs to Drain, of which there is one call at a time. By attempt.
+	drained map[string]try
 }
 
 // New returns an Engine.
 func New(parts Parts, timing Timing, limits Limits) *Engine {
 	return &Engine{
 		Parts: parts, timing: timing, limits: limits, random: rand.Float64,
-		claims: map[string]watchedClaim{}, settling: map[string]bool{}, drainAfter: map[string]time.Time{},
+		claims: map[string]watchedClaim{}, settling: map[string]bool{}, drained: map[string]try{},
 	}
 }
 

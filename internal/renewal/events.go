@@ -13,6 +13,7 @@ const (
 	EventProbe          = "probe"           // a token was presented again, on record
 	EventTakeover       = "takeover"        // another owner's intent was taken over
 	EventRecovered      = "recovered"       // a sealed answer was committed after the fact
+	EventBroughtForward = "brought_forward" // Vault was put back, and a later token was kept
 	EventAnswerLost     = "answer_lost"     // a probe found the token spent: its answer never reached us
 	EventSetAside       = "set_aside"       // an answer was overtaken by a new seed, or nobody can find its token
 	EventSpentRefused   = "spent_refused"   // the spent list kept a token from going out again
@@ -25,7 +26,7 @@ const (
 func Events() []string {
 	return []string{
 		EventSeedAdopted, EventIntentConflict, EventCommitConflict, EventProbe, EventTakeover, EventRecovered,
-		EventAnswerLost, EventSetAside, EventSpentRefused, EventNotSealed, EventNoRoom, EventWarning,
+		EventBroughtForward, EventAnswerLost, EventSetAside, EventSpentRefused, EventNotSealed, EventNoRoom, EventWarning,
 	}
 }
 

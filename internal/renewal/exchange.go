@@ -23,6 +23,7 @@ type exchange struct {
 	provider string
 	doer     refreshers.Doer
 	ref      escrow.Ref
+	line     lineage
 	slot     *escrow.Slot
 	probe    bool
 	log      zerolog.Logger
@@ -36,7 +37,7 @@ type exchange struct {
 // gate runs on the open connection just before the first byte.
 func (x *exchange) gate(ctx context.Context) error {
 	err := x.engine.Escrow.Present(ctx, x.ref.Presented, x.probe)
-	x.marked = !errors.Is(err, escrow.ErrSpent)
+	x.marked = !errors.Is(err, escrow.ErrSpent) && !errors.Is(err, escrow.ErrTooSoon)
 	return err
 }
 
@@ -49,7 +50,7 @@ func (x *exchange) Do(ctx context.Context, req *http.Request) (refreshers.Answer
 	x.startedAt = answer.StartedAt
 	sealing, cancel := context.WithTimeout(context.WithoutCancel(ctx), sealLimit)
 	defer cancel()
-	if err := x.slot.Seal(sealing, encodeAnswer(answer)); err != nil {
+	if err := x.slot.Seal(sealing, encodeAnswer(answer, x.line)); err != nil {
 		x.engine.Observer.Event(EventNotSealed, x.provider)
 		x.log.Error().Err(err).Msg("the provider's answer could be kept nowhere but in memory; it is being committed from there")
 	} else {
@@ -77,6 +78,9 @@ func (e *Engine) refused(ctx context.Context, t *turn, x *exchange, err error) O
 		// Presented before, with an outcome that this document does not know: a
 		// recorded probe decides, unless the token is known to have been rotated.
 		e.Observer.Event(EventSpentRefused, t.cred.Provider)
+		if outcome, done := e.bringForward(ctx, t); done {
+			return outcome
+		}
 		return e.stillOpen(ctx, t, alreadySpent(t, credential.KindAmbiguous))
 	case errors.Is(err, escrow.ErrSpent):
 		e.Observer.Event(EventSpentRefused, t.cred.Provider)

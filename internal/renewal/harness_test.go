@@ -157,12 +157,15 @@ func (k *keys) CreateKey(_ context.Context, key escrow.Key) error {
 // copies is the second place, shared by all replicas, that can be out of reach.
 type copies struct {
 	mu    sync.Mutex
-	data  map[string][]byte
+	data  map[escrow.Ref][]byte
+	kept  map[credential.ID][]byte
 	marks map[string]string
 	down  error
 }
 
-func newCopies() *copies { return &copies{data: map[string][]byte{}, marks: map[string]string{}} }
+func newCopies() *copies {
+	return &copies{data: map[escrow.Ref][]byte{}, kept: map[credential.ID][]byte{}, marks: map[string]string{}}
+}
 
 func (c *copies) setDown(err error) {
 	c.mu.Lock()
@@ -170,40 +173,64 @@ func (c *copies) setDown(err error) {
 	c.down = err
 }
 
-func (c *copies) Put(_ context.Context, attempt string, sealed []byte) error {
+func (c *copies) Put(_ context.Context, ref escrow.Ref, sealed []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.down == nil && c.data[attempt] == nil {
-		c.data[attempt] = sealed
+	if c.down == nil && c.data[ref] == nil {
+		c.data[ref] = sealed
 	}
 	return c.down
 }
 
-func (c *copies) Get(_ context.Context, attempt string) ([]byte, error) {
+func (c *copies) Get(_ context.Context, ref escrow.Ref) ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.data[attempt], c.down
+	return c.data[ref], c.down
 }
 
-func (c *copies) Delete(_ context.Context, attempt string) error {
+func (c *copies) Delete(_ context.Context, ref escrow.Ref) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.data, attempt)
+	delete(c.data, ref)
 	return c.down
 }
 
-func (c *copies) Present(_ context.Context, hash string, probe bool) (bool, error) {
+func (c *copies) Keep(_ context.Context, ref escrow.Ref, _ int, sealed []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.down == nil {
+		c.kept[ref.ID] = sealed
+	}
+	delete(c.data, ref)
+	return c.down
+}
+
+func (c *copies) All(_ context.Context, id credential.ID) (all [][]byte, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for ref, sealed := range c.data {
+		if ref.ID == id {
+			all = append(all, sealed)
+		}
+	}
+	if kept := c.kept[id]; kept != nil {
+		all = append(all, kept)
+	}
+	return all, c.down
+}
+
+func (c *copies) Present(_ context.Context, hash string, probe bool, _ time.Duration) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.down != nil {
-		return false, c.down
+		return c.down
 	}
 	switch mark := c.marks[hash]; {
 	case mark == "" || mark == "unspent" || mark == "sent" && probe:
 		c.marks[hash] = "sent"
-		return true, nil
+		return nil
 	default:
-		return false, nil
+		return escrow.ErrSpent
 	}
 }
 
@@ -287,6 +314,8 @@ type world struct {
 	sims    *providersim.Providers
 	servers *providersim.Servers
 	egress  *egress.Client
+
+	probesApart time.Duration
 }
 
 func newWorld(t *testing.T) *world {
@@ -319,7 +348,7 @@ func (w *world) replica(dir string) *replica {
 }
 
 func (w *world) open(dir string) (*replica, error) {
-	esc, err := escrow.Open(escrow.Settings{Dir: dir, Keep: 24 * time.Hour, Keys: w.keys, Copies: w.copies})
+	esc, err := escrow.Open(escrow.Settings{Dir: dir, Keep: 24 * time.Hour, ProbesApart: w.probesApart, Keys: w.keys, Copies: w.copies})
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ func rules() model.Rules {
 	}
 	finds := map[found]model.Found{
 		foundPresented: model.FoundPresented, foundOurs: model.FoundOurs, foundOther: model.FoundOther,
+		foundPutBack: model.FoundPutBack,
 	}
 	return model.Rules{
 		Decide: func(x model.Situation) model.Step {
@@ -34,8 +35,8 @@ func rules() model.Rules {
 			})
 			return steps[next]
 		},
-		ReadBack: func(doc, next credential.Grant, presented, seed string) model.Found {
-			return finds[readBack(doc, next, presented, seed)]
+		ReadBack: func(doc, next credential.Grant, presented, seed string, generation int) model.Found {
+			return finds[readBack(doc, next, presented, lineage{seed, generation})]
 		},
 		Presented: presented,
 		LastSeed:  lastSeed,
@@ -88,6 +89,9 @@ func TestModelHolds(t *testing.T) {
 		"Vault's storage is put back": {model.Options{
 			Faults: 2, Budget: each(1, model.Backup, model.Restore, model.RedisFlush, model.AnswerLost),
 		}, 40_000},
+		"Vault's storage is put back, whoever dies besides": {model.Options{
+			Faults: 2, Budget: each(1, model.Backup, model.Restore, model.Crash, model.SpoolLost, model.RedisFlush),
+		}, 50_000},
 		"Vault's storage is put back while a worker stands still": {model.Options{
 			Faults: 2, Budget: each(1, model.Backup, model.Restore, model.LeaseLost),
 		}, 40_000},
@@ -130,6 +134,7 @@ func TestModelFindsWhatIsBroken(t *testing.T) {
 		"a stale seed is the newest":   {model.Break{StaleSeedLast: true}, 2, each(1, model.LeaseLost, model.SeedAgain), []model.Wrong{model.LostAvoidably}},
 		"former tokens are forgotten":  {model.Break{FormerForgotten: true}, 2, each(1, model.RedisOutage, model.SeedAgain), []model.Wrong{model.LostAvoidably}},
 		"an old reading is written on": {model.Break{OldReadings: true}, 2, each(1, model.Backup, model.Restore, model.LeaseLost), []model.Wrong{model.Blind}},
+		"nothing is kept":              {model.Break{NothingKept: true}, 1, each(1, model.Backup, model.Restore), []model.Wrong{model.LostAvoidably, model.DeadTooSoon}},
 		"a dead token is adopted":      {model.Break{DeadCopied: true}, 2, each(1, model.Crash, model.SeedAgain), []model.Wrong{model.LostAvoidably}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -73,11 +73,11 @@ func (e *Engine) settle(ctx context.Context, t *turn, ref escrow.Ref) (Outcome, 
 	case plain == nil:
 		return Outcome{}, false
 	}
-	result, startedAt, err := e.judge(ctx, t, ref, plain)
+	result, of, err := e.judge(ctx, t, ref, plain)
 	if err != nil {
 		return e.dismiss(ctx, t, ref, err)
 	}
-	return e.bringHome(context.WithoutCancel(ctx), t, ref, result, startedAt)
+	return e.bringHome(context.WithoutCancel(ctx), t, ref, result, of)
 }
 
 // dismiss deals with an answer that brings no token. Only what the answer itself
@@ -95,34 +95,45 @@ func (e *Engine) dismiss(ctx context.Context, t *turn, ref escrow.Ref, err error
 }
 
 // bringHome commits a recovered answer, unless it is there already or has been overtaken.
-func (e *Engine) bringHome(ctx context.Context, t *turn, ref escrow.Ref, result refreshers.Result, startedAt time.Time) (Outcome, bool) {
+func (e *Engine) bringHome(ctx context.Context, t *turn, ref escrow.Ref, result refreshers.Result, of heard) (Outcome, bool) {
 	absent := t.grant.State == "" && result.RefreshToken != ""
 	switch {
 	case t.grant.AccessToken == result.AccessToken:
 		if err := e.publishGrant(ctx, t); err != nil {
 			return e.storeFailed(t.visit, err), true
 		}
-		if err := e.Escrow.Delete(ctx, ref); err != nil {
+		if err := e.clear(ctx, t, ref); err != nil {
 			return e.storeFailed(t.visit, err), true
 		}
 		return Outcome{Result: ResultUnchanged, Due: e.rotationDue(t), Memo: t.memo}, true
 	case !absent && t.grant.RefreshToken.Hash() != ref.Presented:
-		if t.grant.Held(result.RefreshToken) {
-			// It was committed, here or by another replica from Redis, and rotated since.
-			if err := e.Escrow.Delete(ctx, ref); err != nil {
-				t.log.Warn().Err(err).Msg("an answer that was committed long ago stays in the spool for now")
-			}
-			return Outcome{}, false
-		}
-		e.setAside(ctx, t.visit, ref, errOvertaken)
-		return Outcome{}, false
+		return e.unfitting(ctx, t, ref, result, of)
 	}
-	outcome := e.keep(ctx, t, ref, result, startedAt, ResultRecovered)
+	if absent && of.Seed != "" {
+		t.grant.Seeds = []string{of.Seed}
+	}
+	outcome := e.keep(ctx, t, ref, result, of.StartedAt, ResultRecovered)
 	if outcome.Err == nil {
 		e.Observer.Event(EventRecovered, t.cred.Provider)
 		t.log.Info().Str("attempt", ref.Attempt).Msg("a sealed answer is committed after the fact")
 	}
 	return outcome, true
+}
+
+// unfitting deals with an answer to another token than the document holds.
+func (e *Engine) unfitting(ctx context.Context, t *turn, ref escrow.Ref, result refreshers.Result, of heard) (Outcome, bool) {
+	if t.grant.Held(result.RefreshToken) {
+		// It was committed, here or by another replica from Redis, and rotated since.
+		if err := e.Escrow.Delete(ctx, ref); err != nil {
+			t.log.Warn().Err(err).Msg("an answer that was committed long ago stays in the spool for now")
+		}
+		return Outcome{}, false
+	}
+	if next := t.later(result, of); next != nil {
+		return e.forward(ctx, t, *next), true // and comes back to clear the answer away
+	}
+	e.setAside(ctx, t.visit, ref, errOvertaken)
+	return Outcome{}, false
 }
 
 // beginSettling keeps a visit and the drain from settling the same answer at once.
@@ -151,17 +162,23 @@ func (t *turn) ownAttempts(owner string) bool {
 
 // judge asks the provider what a sealed answer means. The token that it answers is
 // known by its hash alone once the document has another.
-func (e *Engine) judge(ctx context.Context, t *turn, ref escrow.Ref, plain []byte) (refreshers.Result, time.Time, error) {
-	answer, err := decodeAnswer(plain)
+func (e *Engine) judge(ctx context.Context, t *turn, ref escrow.Ref, plain []byte) (refreshers.Result, heard, error) {
+	answer, line, err := decodeAnswer(plain)
 	if err != nil {
-		return refreshers.Result{}, time.Time{}, err
+		return refreshers.Result{}, heard{}, err
 	}
 	call := t.call("", replay(answer))
 	if call.RefreshToken.Hash() != ref.Presented {
 		call.RefreshToken = "known-by-its-hash-alone"
 	}
 	result, err := t.method.Refresher.Renew(ctx, call)
-	return result, answer.StartedAt, err
+	return result, heard{answer.StartedAt, line}, err
+}
+
+// heard is when a sealed answer was asked for, and what it belongs to.
+type heard struct {
+	StartedAt time.Time
+	lineage
 }
 
 // claim is the first half of taking over someone else's intent: say so with a
@@ -188,6 +205,9 @@ func (e *Engine) claim(ctx context.Context, t *turn) Outcome {
 // authorize again, everything is read once more.
 func (e *Engine) lost(ctx context.Context, t *turn, probe bool, cause error) Outcome {
 	if outcome, changed := e.changedMeanwhile(ctx, t); changed {
+		return outcome
+	}
+	if outcome, done := e.bringForward(ctx, t); done {
 		return outcome
 	}
 	if e.early(t).After(t.grant.Intent.BeganAt) && !errors.Is(cause, escrow.ErrSpent) {

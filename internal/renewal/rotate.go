@@ -130,7 +130,7 @@ func (e *Engine) carryOut(ctx context.Context, t *turn) Outcome {
 	case stepWait:
 		return e.waitForIntent(ctx, t, until)
 	case stepDead:
-		return e.publishDead(ctx, t)
+		return e.dead(ctx, t)
 	default:
 		return e.rest(ctx, t, until)
 	}
@@ -220,7 +220,8 @@ func (e *Engine) present(ctx context.Context, t *turn, probe bool) Outcome {
 	}
 	defer pass.Done(HostUnknown)
 	ref := escrow.Ref{ID: t.entry.ID, Attempt: randomHex(), Presented: t.grant.RefreshToken.Hash()}
-	slot, err := e.Escrow.Room(ctx, ref)
+	line := lineage{Seed: lastSeed(t.grant), Generation: t.nextGeneration()}
+	slot, err := e.Escrow.Room(ctx, ref, line.Generation)
 	if err != nil {
 		e.Observer.Event(EventNoRoom, t.cred.Provider)
 		return e.storeFailed(t.visit, fmt.Errorf("no rotation begins, because its answer could not be kept: %w", err))
@@ -236,7 +237,7 @@ func (e *Engine) present(ctx context.Context, t *turn, probe bool) Outcome {
 	if probe {
 		e.Observer.Event(EventProbe, t.cred.Provider)
 	}
-	exchange := &exchange{engine: e, provider: t.cred.Provider, ref: ref, slot: slot, probe: probe, log: t.log}
+	exchange := &exchange{engine: e, provider: t.cred.Provider, ref: ref, line: line, slot: slot, probe: probe, log: t.log}
 	exchange.doer = e.Provider.Once(sendBy, e.limits.RotationTimeout, exchange.gate)
 	result, err := t.method.Refresher.Renew(ctx, t.call(ref.Attempt, exchange))
 	pass.Done(hostHealth(ctx, err))

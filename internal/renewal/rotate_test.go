@@ -401,22 +401,6 @@ func TestOneGrantUnderTwoNames(t *testing.T) {
 	noReuse(t, w)
 }
 
-func TestRestoredVaultDoesNotSpendTwice(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	app := w.checkfrontApp(acme)
-	r := w.replica(t.TempDir())
-	r.Renew(t.Context(), entry(acme))
-	old, version := w.grant(acme), w.store.ver["g"+acme.String()]
-	r.Renew(t.Context(), forced(acme))
-	w.store.grants[acme], w.store.ver["g"+acme.String()] = old, version
-	out := r.Renew(t.Context(), forced(acme))
-	want(t, "code", credential.CodeOf(out.Err), "already_spent")
-	w.visitUntil(r, entry(acme), func(renewal.Outcome) bool { return w.grant(acme).State == credential.GrantDead })
-	want(t, "grant alive", w.sims.Checkfront.GrantAlive(app.RefreshToken), true)
-	noReuse(t, w)
-}
-
 // TestForcedOnceIsOnce: the tokens cannot be written, but grants can. A request
 // to renew now is not repeated for it.
 func TestForcedOnceIsOnce(t *testing.T) {

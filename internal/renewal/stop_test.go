@@ -40,11 +40,11 @@ func (p onAnswer) Once(sendBy time.Time, timeout time.Duration, gate func(contex
 // impatient are copies that take nothing under a context that has ended, as Redis does.
 type impatient struct{ *copies }
 
-func (c impatient) Put(ctx context.Context, attempt string, sealed []byte) error {
+func (c impatient) Put(ctx context.Context, ref escrow.Ref, sealed []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return c.copies.Put(ctx, attempt, sealed)
+	return c.copies.Put(ctx, ref, sealed)
 }
 
 // TestStopAsTheAnswerComes: the process is told to stop, or the lease is lost, in the

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"refresher/internal/credential"
+	"refresher/internal/escrow"
 	"refresher/internal/providersim"
 	"refresher/internal/renewal"
 	"refresher/refreshers"
@@ -143,6 +145,8 @@ func (b *book) writtenOff(p *process, id credential.ID, doc credential.Grant) {
 		return // Vault was restored: how long its access token lives is not known
 	case g.living == token:
 		b.world.wrong("I5: %s is written off, and its token lives", id)
+	case b.takenBack[g.living] && g.by != nil && b.kept(p, g.by):
+		b.world.wrong("I5: %s is written off, and the answer with its living token is kept", id)
 	default:
 		b.lost++
 		b.mayLose(p, g, "I5: "+id.String()+" is written off")
@@ -253,7 +257,7 @@ func (b *book) mayLose(p *process, g *grant, what string) {
 	}
 	s := g.by.spool
 	switch {
-	case b.world.redis.copies[g.by.attempt] != nil:
+	case b.world.redis.copies[g.by.ref()] != nil:
 		where = "in Redis"
 	case !s.destroyed && !b.stored[g.living] && !holds(s, "answers", g.by.attempt) && !holds(s, "aside", g.by.attempt):
 		where = "nowhere, though it had reached spool " + s.name
@@ -265,6 +269,24 @@ func (b *book) mayLose(p *process, g *grant, what string) {
 	if where != "" {
 		b.world.wrong("%s, and its living token was %s", what, where)
 	}
+}
+
+// kept reports whether Redis or the process's own spool has the last committed answer of a
+// presentation.
+func (b *book) kept(p *process, by *presentation) bool {
+	if b.world.redis.kept[by.id].attempt == by.attempt {
+		return true
+	}
+	if p == nil {
+		return false
+	}
+	sealed, err := os.ReadFile(filepath.Join(p.spool.dir, "kept", by.id.Tenant+"."+by.id.Name))
+	return err == nil && bytes.Contains(sealed, []byte(by.attempt))
+}
+
+// ref is the name of a presentation's answer.
+func (s *presentation) ref() escrow.Ref {
+	return escrow.Ref{ID: s.id, Attempt: s.attempt, Presented: s.token}
 }
 
 // holds reports whether a folder of a spool has the answer of an attempt.

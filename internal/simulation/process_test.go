@@ -90,7 +90,7 @@ func (w *world) newSpool(s *seat) *spool {
 func (w *world) start(s *seat) {
 	p := &process{world: w, seat: s, spool: s.spool, exited: make(chan struct{})}
 	var err error
-	p.escrow, err = escrow.Open(escrow.Settings{Dir: s.spool.dir, Keep: 14 * 24 * time.Hour, Keys: vaultOf{p}, Copies: redisOf{p}})
+	p.escrow, err = escrow.Open(escrow.Settings{Dir: s.spool.dir, Keep: 14 * 24 * time.Hour, ProbesApart: inFlightBound - sendDeadline, Keys: vaultOf{p}, Copies: redisOf{p}})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -1,6 +1,8 @@
 package simulation
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -9,6 +11,7 @@ import (
 	"time"
 
 	"refresher/internal/credential"
+	"refresher/internal/escrow"
 	"refresher/internal/queue"
 	"refresher/scheduler"
 )
@@ -19,11 +22,20 @@ type redis struct {
 	place
 	queue  *queue.Memory
 	leases map[string]held
-	copies map[string][]byte
+	copies map[escrow.Ref][]byte
+	kept   map[credential.ID]keptAnswer
 	told   map[string]bool // attempts of which there was a copy since Redis last lost everything
 	marks  map[string]string
+	sentAt map[string]time.Time
 	// flushes counts how often everything was lost.
 	flushes int
+}
+
+// keptAnswer is the last committed answer of a credential.
+type keptAnswer struct {
+	attempt    string
+	generation int
+	sealed     []byte
 }
 
 type held struct {
@@ -40,7 +52,9 @@ func newRedis(o odds) *redis {
 
 func (r *redis) flush() {
 	r.queue, r.leases = queue.NewMemory(), map[string]held{}
-	r.copies, r.told, r.marks = map[string][]byte{}, map[string]bool{}, map[string]string{}
+	r.copies, r.told, r.marks = map[escrow.Ref][]byte{}, map[string]bool{}, map[string]string{}
+	r.sentAt = map[string]time.Time{}
+	r.kept = map[credential.ID]keptAnswer{}
 	r.flushes++
 }
 
@@ -56,17 +70,17 @@ func (r redisOf) do(ctx context.Context, op, about string, work func(*redis)) er
 }
 
 // Put implements escrow.Copies.
-func (r redisOf) Put(ctx context.Context, attempt string, sealed []byte) error {
-	return r.do(ctx, "copy.put", r.world.book.name(attempt), func(redis *redis) {
-		if redis.told[attempt] = true; redis.copies[attempt] == nil {
-			redis.copies[attempt] = slices.Clone(sealed)
+func (r redisOf) Put(ctx context.Context, ref escrow.Ref, sealed []byte) error {
+	return r.do(ctx, "copy.put", r.world.book.name(ref.Attempt), func(redis *redis) {
+		if redis.told[ref.Attempt] = true; redis.copies[ref] == nil {
+			redis.copies[ref] = slices.Clone(sealed)
 		}
 	})
 }
 
 // Get implements escrow.Copies.
-func (r redisOf) Get(ctx context.Context, attempt string) (sealed []byte, err error) {
-	err = r.do(ctx, "copy.get", r.world.book.name(attempt), func(redis *redis) { sealed = redis.copies[attempt] })
+func (r redisOf) Get(ctx context.Context, ref escrow.Ref) (sealed []byte, err error) {
+	err = r.do(ctx, "copy.get", r.world.book.name(ref.Attempt), func(redis *redis) { sealed = redis.copies[ref] })
 	if err != nil {
 		return nil, err
 	}
@@ -74,19 +88,53 @@ func (r redisOf) Get(ctx context.Context, attempt string) (sealed []byte, err er
 }
 
 // Delete implements escrow.Copies.
-func (r redisOf) Delete(ctx context.Context, attempt string) error {
-	return r.do(ctx, "copy.delete", r.world.book.name(attempt), func(redis *redis) { delete(redis.copies, attempt) })
+func (r redisOf) Delete(ctx context.Context, ref escrow.Ref) error {
+	return r.do(ctx, "copy.delete", r.world.book.name(ref.Attempt), func(redis *redis) { delete(redis.copies, ref) })
+}
+
+// Keep implements escrow.Copies.
+func (r redisOf) Keep(ctx context.Context, ref escrow.Ref, generation int, sealed []byte) error {
+	return r.do(ctx, "copy.keep", r.world.book.name(ref.Attempt), func(redis *redis) {
+		if generation >= redis.kept[ref.ID].generation {
+			redis.kept[ref.ID] = keptAnswer{ref.Attempt, generation, slices.Clone(sealed)}
+		}
+		delete(redis.copies, ref)
+	})
+}
+
+// All implements escrow.Copies.
+func (r redisOf) All(ctx context.Context, id credential.ID) (all [][]byte, err error) {
+	err = r.do(ctx, "copy.all", id.String(), func(redis *redis) {
+		for ref, sealed := range redis.copies {
+			if ref.ID == id {
+				all = append(all, sealed)
+			}
+		}
+		if kept, ok := redis.kept[id]; ok {
+			all = append(all, kept.sealed)
+		}
+		slices.SortFunc(all, bytes.Compare) // the seed decides, and nothing else
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
 }
 
 // Present implements escrow.Copies, as the script in Redis does.
-func (r redisOf) Present(ctx context.Context, hash string, probe bool) (ok bool, err error) {
-	err = r.do(ctx, "spent.present", r.world.book.name(hash), func(redis *redis) {
+func (r redisOf) Present(ctx context.Context, hash string, probe bool, apart time.Duration) error {
+	var refused error
+	err := r.do(ctx, "spent.present", r.world.book.name(hash), func(redis *redis) {
 		switch mark := redis.marks[hash]; {
+		case mark == "sent" && probe && time.Since(redis.sentAt[hash]) < apart:
+			refused = escrow.ErrTooSoon
 		case mark == "", mark == "unspent", mark == "sent" && probe:
-			redis.marks[hash], ok = "sent", true
+			redis.marks[hash], redis.sentAt[hash] = "sent", time.Now()
+		default:
+			refused = escrow.ErrSpent
 		}
 	})
-	return ok && err == nil, err
+	return cmp.Or(err, refused)
 }
 
 // Mark implements escrow.Copies.

@@ -51,7 +51,7 @@ func traced(t *testing.T, overlay string) string {
 	// -D leaves the program our own child. strace keeps its output open until it has
 	// written everything.
 	cmd := exec.Command("strace", "-D", "-f", "-yy", "-s200", "-o", trace,
-		"-e", "trace=openat,fallocate,fsync,pwrite64,ftruncate,read,write,unlinkat", binary, "run")
+		"-e", "trace=openat,fallocate,fsync,pwrite64,ftruncate,read,write,rename,renameat,renameat2", binary, "run")
 	cmd.Env = []string{
 		"HOME=" + spool, "VAULT_ADDR=" + server.Address, "REDIS_URL=redis://" + redis.Addr,
 		"VAULT_TOKEN=" + server.Token(vaulttest.TokenOptions{Policies: []string{"refresher"}}),

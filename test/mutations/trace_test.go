@@ -113,10 +113,10 @@ func (r rotation) steps(attempt string) []step {
 		{"the answer is written", on("pwrite64", room)},
 		{"the answer is cut to its length", on("ftruncate", room)},
 		{"the answer is synced", on("fsync", room)},
-		{"the copy goes to Redis", write(r.redis, ":escrow:"+attempt, `\nset\r`)},
+		{"the copy goes to Redis", write(r.redis, ":escrow:", `\nhsetnx\r`, attempt)},
 		{"the commit goes to Vault", write(r.vault, `"PUT `, "/data/", "/grants/")},
 		{"the token is published", write(r.vault, `"PUT `, "/data/", "/tokens/")},
-		{"the room is cleared", func(c call) bool { return c.name == "unlinkat" && strings.Contains(c.args, room) }},
+		{"the answer is kept", func(c call) bool { return strings.HasPrefix(c.name, "rename") && strings.Contains(c.args, room) }},
 	}
 }
 
@@ -214,10 +214,10 @@ func TestDisorder(t *testing.T) {
 		`pwrite64(7</s/spent>, "sent", 4, 0) = 4`, "fsync(7</s/spent>) = 0",
 		`write(6<TCP:[1.1.1.1:8->1.1.1.1:1]>, "POST", 4) = 4`, `read(6<TCP:[1.1.1.1:8->1.1.1.1:1]>, "HTTP", 4) = 4`,
 		"pwrite64(9" + room + `, "sealed", 6, 0) = 6`, "ftruncate(9" + room + ", 6) = 0", "fsync(9" + room + ") = 0",
-		`write(4<TCP:[1.1.1.1:7->1.1.1.1:3]>, "*5\r\n$3\r\nset\r\n$9\r\nr:escrow:a", 9) = 9`, `read(4<TCP:[1.1.1.1:7->1.1.1.1:3]>, "+OK", 3) = 3`,
+		`write(4<TCP:[1.1.1.1:7->1.1.1.1:3]>, "*4\r\n$6\r\nhsetnx\r\n$12\r\nr:escrow:a/b\r\n$1\r\na", 9) = 9`, `read(4<TCP:[1.1.1.1:7->1.1.1.1:3]>, ":1", 2) = 2`,
 		"write(5" + vault + `, "PUT /v1/secret/data/r/grants/a/b ", 9) = 9`, "read(5" + vault + `, "HTTP/1.1 200", 9) = 9`,
 		"write(5" + vault + `, "PUT /v1/secret/data/r/tokens/a/b ", 9) = 9`, "read(5" + vault + `, "HTTP/1.1 200", 9) = 9`,
-		`unlinkat(AT_FDCWD</>, "/s/answers/a", 0) = 0`,
+		`renameat(AT_FDCWD</>, "/s/answers/a", AT_FDCWD</>, "/s/kept/a.b") = 0`,
 	}
 	disorder := func(lines []string) string {
 		return where.disorder(parseTrace("7 " + strings.Join(lines, "\n7 ") + "\n"))

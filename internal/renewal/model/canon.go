@@ -9,6 +9,8 @@ func (s *State) forget() {
 	}
 	if s.used[Restore] == 0 && !s.restored {
 		s.levelVersions()
+		s.kept, s.processes[0].kept, s.processes[1].kept = kept{}, kept{}, kept{} // nobody will ask for it
+		s.struck = false
 	}
 	s.forgetReadings()
 	live := s.live()
@@ -18,6 +20,7 @@ func (s *State) forget() {
 	var held [tokens]bool
 	held[s.vault.grant.at], held[s.vault.at] = true, true
 	held[s.backup.grant.at], held[s.backup.at] = true, true
+	held[s.kept.token], held[s.processes[0].kept.token], held[s.processes[1].kept.token] = true, true, true
 	for i := range s.workers {
 		held[s.workers[i].grant.at], held[s.workers[i].answer.token()] = true, true
 	}

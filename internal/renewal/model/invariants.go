@@ -155,7 +155,8 @@ func (s *State) alive() bool {
 // within reports whether Vault, a spool, Redis or a worker has the living token of a family.
 func (s *State) within(family uint8) bool {
 	t := tokenOf(family, s.living[family])
-	if s.vault.grant.rt == t || s.vault.seed == t && !s.vault.grant.adopted(t) || s.copied(t) {
+	if s.vault.grant.rt == t || s.vault.seed == t && !s.vault.grant.adopted(t) || s.copied(t) ||
+		s.kept.token == t || s.processes[0].kept.token == t || s.processes[1].kept.token == t {
 		return true
 	}
 	for i := range s.workers {
@@ -178,7 +179,7 @@ func (s *State) spooled(such func(answer) bool) bool {
 
 // checkLoss compares what was within reach before a step with what is after it.
 func checkLoss(before, after *State, e Event) {
-	if !e.loses && after.wrong == 0 && !after.restored && before.alive() && !after.alive() {
+	if !e.loses && after.wrong == 0 && !(after.restored && after.struck) && before.alive() && !after.alive() {
 		after.wrong = LostAvoidably
 	}
 }
@@ -193,7 +194,7 @@ func (s *State) checkEnd() Wrong {
 	case v.grant.state == dead && !v.person && v.gen <= v.grant.gen:
 		return Unasked
 	case s.spooled(func(a answer) bool { return a.token() != 0 }),
-		s.alive() && !serves && !s.restored:
+		s.alive() && !serves && (!s.restored || v.grant.state == dead):
 		return Unkept
 	default:
 		return 0

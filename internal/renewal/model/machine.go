@@ -125,6 +125,7 @@ func (s *State) spend(f Fault) bool {
 	if f != Backup {
 		s.left--
 	}
+	s.struck = s.struck || f != Backup && f != Restore
 	for i := range s.used { // no more than can still come
 		s.used[i] = min(s.used[i], s.left)
 	}

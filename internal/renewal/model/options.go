@@ -84,6 +84,8 @@ type Break struct {
 	FormerForgotten bool
 	// OldReadings writes on the strength of what was read long ago.
 	OldReadings bool
+	// NothingKept deletes the answers that were committed.
+	NothingKept bool
 	// DeadCopied takes a copy of a dead grant's own token for a new authorization.
 	DeadCopied bool
 }

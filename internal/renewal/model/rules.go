@@ -27,7 +27,7 @@ type Rules struct {
 	// Decide is what a visit does about a grant for which no sealed answer was found.
 	Decide func(Situation) Step
 	// ReadBack is what a failed commit finds in the document.
-	ReadBack func(doc, next credential.Grant, presentedHash, seed string) Found
+	ReadBack func(doc, next credential.Grant, presentedHash, seed string, generation int) Found
 	// Presented are the attempts of an open intent that may have carried the token out.
 	Presented func(*credential.Intent) []string
 	// LastSeed is what tells one authorization from the next.
@@ -66,6 +66,7 @@ type Found int
 const (
 	FoundPresented Found = iota
 	FoundOurs
+	FoundPutBack
 	FoundOther
 )
 

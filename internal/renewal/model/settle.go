@@ -10,7 +10,8 @@ func (m *machine) keep(n *State, w int, me *worker) {
 	if p := &n.processes[m.opts.home(w)]; !p.stuck {
 		p.spent = p.spent.with(presented, markRotated)
 	}
-	me.pc, me.gen = commit, max(me.grant.gen, me.gen)+1 // turn.rotated
+	me.gen = max(me.grant.gen, me.gen) + 1 // turn.rotated
+	me.pc, me.line = commit, me.gen
 }
 
 // rotated is turn.rotated.
@@ -37,6 +38,9 @@ func (m *machine) commit(w int, me *worker) {
 	m.puts(w, "commits the new token", func(n *State, me *worker) {
 		before := *me
 		me.grant = m.rotated(me)
+		if me.forward {
+			m.claimed(n, w, me)
+		}
 		n.put(me)
 		*me = before // as long as nobody knows
 	}, func(n *State, me *worker) {
@@ -60,11 +64,16 @@ func (m *machine) readBack(w int, me *worker) {
 	}
 	doc := m.s.vault.grant
 	presented := hashes[m.s.facts[me.att].token]
-	switch m.rules.ReadBack(m.s.grant(doc), m.s.grant(m.rotated(me)), presented, m.rules.LastSeed(m.s.grant(me.grant))) {
+	switch m.rules.ReadBack(m.s.grant(doc), m.s.grant(m.rotated(me)), presented, m.rules.LastSeed(m.s.grant(me.grant)), int(me.line)) {
 	case FoundOurs:
 		m.does(w, "reads back that its commit is done", func(n *State, me *worker) {
 			n.reads(me)
 			me.grant, me.pc = n.vault.grant, publish
+		})
+	case FoundPutBack:
+		m.does(w, "reads back that Vault was put back", func(n *State, me *worker) {
+			n.reads(me)
+			me.gen, me.forward, me.pc = max(me.gen, n.vault.grant.gen+1), true, commit
 		})
 	case FoundPresented:
 		m.does(w, "reads back that the presented token is still there", func(n *State, me *worker) {
@@ -103,7 +112,8 @@ func (s *State) publish(g document) {
 
 // clearCopies deletes the sealed copies.
 func (m *machine) clearCopies(w int, _ *worker) {
-	m.does(w, "deletes the sealed copies", func(n *State, me *worker) {
+	m.does(w, "clears the sealed copies away, and keeps the last answer", func(n *State, me *worker) {
+		m.keepLast(n, w, me.att)
 		m.deleteSealed(n, w, me.att)
 		n.rest(w)
 	})
@@ -132,10 +142,20 @@ func (m *machine) changedMeanwhile(w int, me *worker) {
 	case !m.stillOpen(me) || !v.grant.adopted(v.seed):
 		m.does(w, "finds that something changed meanwhile", func(n *State, _ *worker) { n.rest(w) })
 	case !m.lookedAgain(w, me):
+		later, sure := m.later(w, me.grant)
+		if !sure {
+			m.does(w, "cannot know whether a later answer was kept", func(n *State, _ *worker) { n.rest(w) })
+			return
+		}
 		m.does(w, "finds nothing that changed", func(n *State, me *worker) {
 			n.reads(me)
-			if me.pc = writeDead; !n.expired(me.grant.at) {
+			switch {
+			case later != 0:
+				me.pc = bringForward
+			case !n.expired(me.grant.at):
 				me.pc = putOff
+			default:
+				me.pc = writeDead
 			}
 		})
 	}

@@ -8,7 +8,7 @@ type token uint8
 
 const (
 	families  = 2 // a family is what one authorization by a person began
-	perFamily = 4
+	perFamily = 5
 	tokens    = 1 + families*perFamily
 )
 
@@ -97,6 +97,7 @@ type vault struct {
 // facts are what is written with an attempt and never changes.
 type facts struct {
 	token   token
+	seed    token // of the authorization that token comes from
 	owner   uint8
 	age     uint8 // since BeganAt
 	probe   bool
@@ -127,6 +128,7 @@ const (
 	putOff
 	publishDead
 	claim
+	bringForward
 )
 
 // worker is a goroutine that visits the credential or drains the spool.
@@ -141,11 +143,13 @@ type worker struct {
 	answer   answer
 	waited   uint8 // since the send deadline began to run
 	probe    bool
-	held     bool // a Slot is open: Escrow.Held(att)
-	drain    bool // commit tries once
-	room     bool // there was room for the answer before the intent
-	excused  bool // no spent list that could be asked knew the token
-	underWay bool // the request is on its way to the provider
+	held     bool  // a Slot is open: Escrow.Held(att)
+	drain    bool  // commit tries once
+	room     bool  // there was room for the answer before the intent
+	excused  bool  // no spent list that could be asked knew the token
+	underWay bool  // the request is on its way to the provider
+	line     uint8 // the generation that the commit began with
+	forward  bool  // the commit comes with a claim: Vault was put back
 }
 
 // process is a replica.
@@ -159,6 +163,7 @@ type process struct {
 	watch  attempt // the claim that is being watched
 	seen   uint8   // for how long
 	spool  [attempts]answer
+	kept   kept // the last committed answer that the spool has
 }
 
 // orphan is a request that nobody waits for any more, and that the provider may still get.
@@ -178,6 +183,7 @@ type State struct {
 	lease     uint8 // the worker that has it, plus one
 	spent     marks // the list in Redis
 	copies    [attempts]answer
+	kept      kept            // the last committed answer that Redis has
 	living    [families]uint8 // the index of the token that the provider would take
 	tokenAge  [tokens]uint8   // since it was issued
 	facts     [attempts]facts
@@ -190,6 +196,7 @@ type State struct {
 	// The past.
 	unproven  [tokens]uint8 // presentations not known to have spent nothing
 	restored  bool          // Vault's storage was put back
+	struck    bool          // something else went wrong
 	highest   uint8         // generation published
 	highestAt token         // and its token
 	wrong     Wrong

@@ -186,11 +186,18 @@ func (m *machine) bringHome(w int, me worker) {
 			})
 			return
 		}
+		if m.isLater(me.grant, kept{next, m.s.facts[me.att].seed}) {
+			m.begins(w, me, "finds an answer that Vault has forgotten", func(_ *State, me *worker) { me.pc = bringForward })
+			return
+		}
 		m.begins(w, me, "sets a sealed answer aside that fits nothing", func(n *State, me *worker) {
 			m.setAside(n, w, me.att)
 			n.rest(w)
 		})
 	default:
+		if me.grant.state == absent {
+			me.grant = me.grant.adopt(m.s.facts[me.att].seed)
+		}
 		m.begins(w, me, "finds a sealed answer", func(n *State, me *worker) { m.keep(n, w, me) })
 	}
 }
@@ -250,7 +257,9 @@ func (m *machine) carryOut(w int, me worker) {
 			})
 		}
 	case Dead:
-		if !m.s.vault.person && m.s.vault.gen <= me.grant.gen {
+		if later, sure := m.later(w, me.grant); sure && later != 0 {
+			m.begins(w, me, "finds that a dead grant has a later token", func(_ *State, me *worker) { me.pc = bringForward })
+		} else if !m.s.vault.person && m.s.vault.gen <= me.grant.gen {
 			m.begins(w, me, "finds the grant dead", func(_ *State, me *worker) { me.pc = publishDead })
 		}
 	}
@@ -304,7 +313,7 @@ func (m *machine) present(w int, me worker, probe bool) {
 func (m *machine) announce(n *State, w int, me *worker) {
 	old := n.facts[me.grant.open]
 	me.att, me.held = n.newAttempt(facts{
-		token: me.grant.rt, owner: n.processes[m.opts.home(w)].owner, age: me.waited,
+		token: me.grant.rt, seed: me.grant.newest, owner: n.processes[m.opts.home(w)].owner, age: me.waited,
 		probe: me.probe, foreign: me.grant.state == intent && old.foreign, earlier: m.carried(me.grant),
 	}), true
 }

@@ -21,6 +21,7 @@ func (m *machine) work(w int) {
 		putOff:           (*machine).putOff,
 		publishDead:      (*machine).publishDead,
 		claim:            (*machine).claim,
+		bringForward:     (*machine).bringForward,
 	}
 	steps[m.s.workers[w].pc](m, w, &m.s.workers[w])
 }
@@ -123,11 +124,7 @@ func (m *machine) gate(w int, me *worker) {
 		m.notSent(w, "is too late to send", false)
 	case !(onDisk && inRedis) && !m.opts.Break.NoSpentList:
 		m.does(w, "is told by the spent list that the token went out before", func(n *State, me *worker) {
-			if !me.probe {
-				n.rest(w) // stillOpen: a recorded probe decides
-				return
-			}
-			me.pc, me.held = changedMeanwhile, true
+			m.toldSpent(n, w, me)
 		})
 	case p.stuck:
 		m.notSent(w, "cannot write the spent list", true)
@@ -140,6 +137,19 @@ func (m *machine) gate(w int, me *worker) {
 			here := &n.processes[m.opts.home(w)]
 			here.spent, me.pc = here.spent.with(t, markSent), send
 		})
+	}
+}
+
+// toldSpent is Engine.refused for a token that the spent list holds back.
+func (m *machine) toldSpent(n *State, w int, me *worker) {
+	later, sure := m.later(w, me.grant)
+	switch {
+	case me.probe:
+		me.pc, me.held = changedMeanwhile, true
+	case sure && later != 0:
+		me.pc, me.held = bringForward, true
+	default:
+		n.rest(w) // stillOpen: a recorded probe decides
 	}
 }
 
@@ -284,7 +294,7 @@ func (m *machine) claim(w int, _ *worker) {
 	end := func(n *State, _ *worker) { n.rest(w) }
 	m.puts(w, "claims the open intent", func(n *State, me *worker) {
 		me.att = n.newAttempt(facts{
-			token: me.grant.rt, owner: n.processes[m.opts.home(w)].owner, age: me.waited,
+			token: me.grant.rt, seed: me.grant.newest, owner: n.processes[m.opts.home(w)].owner, age: me.waited,
 			claim: true, foreign: true, earlier: m.carried(me.grant),
 		})
 		me.grant.open = me.att

@@ -158,7 +158,7 @@ func (m *machine) misfortune() {
 		m.strikes(LeaseLost, Event{what: "the lease is lost early"}, func(n *State) { n.lease = 0 })
 	}
 	m.strikes(RedisFlush, Event{what: "Redis is flushed", loses: true}, func(n *State) {
-		n.lease, n.spent, n.copies = 0, 0, [attempts]answer{}
+		n.lease, n.spent, n.copies, n.kept = 0, 0, [attempts]answer{}, kept{}
 	})
 	if !s.redisDown {
 		m.strikes(RedisOutage, Event{what: "Redis goes away"}, func(n *State) { n.redisDown = true })
@@ -238,7 +238,7 @@ func (m *machine) storage() {
 	if !s.hasBackup {
 		return
 	}
-	m.strikes(Restore, Event{what: "Vault's storage is put back to the older copy", loses: true}, func(n *State) {
+	m.strikes(Restore, Event{what: "Vault's storage is put back to the older copy", loses: s.struck}, func(n *State) {
 		n.vault, n.restored = s.backup, true
 		n.highest, n.highestAt = n.vault.gen, n.vault.at
 		n.outdate()

@@ -1,0 +1,129 @@
+package escrow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"refresher/internal/credential"
+)
+
+// Answer is a sealed answer that was opened.
+type Answer struct {
+	Ref   Ref
+	Plain []byte
+}
+
+// Keep takes an answer out of the way whose token is in Vault, step 9 of the protocol. The last
+// one of each credential is kept, in this spool and in Redis: Vault can be put back to
+// before its commit.
+func (e *Escrow) Keep(ctx context.Context, ref Ref) error {
+	sealed, err := e.spool.read(ref.Attempt)
+	if sealed == nil && err == nil {
+		sealed, err = e.copies.Get(ctx, ref) // another replica's
+	}
+	if err != nil || sealed == nil {
+		return err
+	}
+	envelope, _, err := parseEnvelope(sealed)
+	if err != nil {
+		return e.Delete(ctx, ref)
+	}
+	if err := e.copies.Keep(ctx, ref, envelope.Generation, sealed); err != nil {
+		e.degraded(answerInRedis, err)
+	}
+	return e.spool.keepLast(ref, envelope.Generation)
+}
+
+// All returns the answers of a credential that are within reach, in no order: those that wait in
+// this spool or in Redis, and the last one that was committed. An error means that there
+// may be more, and a place could not be asked. What will not open is as good as not there.
+func (e *Escrow) All(ctx context.Context, id credential.ID) ([]Answer, error) {
+	places, err := e.spool.all(id)
+	if err != nil {
+		return nil, err
+	}
+	copies, err := e.copies.All(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("ask redis for what it has of the answers: %w", err)
+	}
+	var all []Answer
+	for _, sealed := range append(places, copies...) {
+		ref, plain, err := e.keys.open(ctx, sealed)
+		switch {
+		case errors.Is(err, ErrUnreadable), errors.Is(err, errKeyGone), err == nil && ref.ID != id:
+			continue
+		case err != nil:
+			return nil, err
+		}
+		all = append(all, Answer{ref, plain})
+	}
+	return all, nil
+}
+
+// keepLast makes an answer the last of its credential, unless a later one is kept.
+func (s *spool) keepLast(ref Ref, generation int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.sealed[ref.Attempt]; !ok {
+		return nil
+	}
+	path := s.keptPath(ref.ID)
+	if kept, err := os.ReadFile(path); err == nil {
+		if e, _, err := parseEnvelope(kept); err == nil && e.Generation > generation {
+			return s.removeLocked(ref.Attempt)
+		}
+	}
+	if err := os.Rename(s.path(ref.Attempt), path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("clear the spool: %w", err)
+	}
+	delete(s.sealed, ref.Attempt)
+	return nil
+}
+
+// all returns the sealed bytes of the answers of a credential that are on disk.
+func (s *spool) all(id credential.ID) ([][]byte, error) {
+	paths := []string{s.keptPath(id)}
+	for _, ref := range s.list(func(_ string, answer kept) bool { return answer.ref.ID == id }) {
+		paths = append(paths, s.path(ref.Attempt))
+	}
+	var all [][]byte
+	for _, path := range paths {
+		sealed, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the spool: %w", err)
+		}
+		all = append(all, sealed)
+	}
+	return all, nil
+}
+
+// keptPath: neither part of an ID has a point in it.
+func (s *spool) keptPath(id credential.ID) string {
+	return filepath.Join(s.dir, "kept", id.Tenant+"."+id.Name)
+}
+
+// sweepKept removes what was kept for longer than a refresh token lives: its credential is
+// gone, or is renewed by other replicas.
+func (s *spool) sweepKept(oldest time.Time) error {
+	entries, err := os.ReadDir(filepath.Join(s.dir, "kept"))
+	if err != nil {
+		return fmt.Errorf("list the spool: %w", err)
+	}
+	var failed []error
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err == nil && info.Mode().IsRegular() && info.ModTime().Before(oldest) {
+			err = os.Remove(filepath.Join(s.dir, "kept", entry.Name()))
+		}
+		failed = append(failed, err)
+	}
+	return errors.Join(failed...)
+}
