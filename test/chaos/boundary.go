@@ -130,16 +130,20 @@ func readRedisCall(args []string) (redisCall, bool) {
 	if name == "EVALSHA" || name == "EVAL" {
 		return readScriptCall(args)
 	}
-	attempt, ok := strings.CutPrefix(args[1], "refresher:escrow:")
 	switch {
-	case ok && name == "SET":
-		return redisCall{Boundary: Escrow, Attempt: attempt}, true
-	case ok && name == "DEL":
-		return redisCall{Boundary: Cleanup, Attempt: attempt}, true
+	case len(args) < 3 || !strings.HasPrefix(args[1], answersOf):
+		return redisCall{}, false
+	case name == "HSETNX":
+		return redisCall{Boundary: Escrow, Attempt: args[2]}, true
+	case name == "HDEL":
+		return redisCall{Boundary: Cleanup, Attempt: args[2]}, true
 	default:
 		return redisCall{}, false
 	}
 }
+
+// answersOf is what the key begins with under which Redis has a credential's sealed answers.
+const answersOf = "refresher:escrow:"
 
 // readScriptCall reads EVALSHA script 1 key args…
 func readScriptCall(args []string) (redisCall, bool) {
@@ -151,6 +155,9 @@ func readScriptCall(args []string) (redisCall, bool) {
 	}
 	if hash, ok := strings.CutPrefix(args[3], "refresher:spent:"); ok {
 		return redisCall{Boundary: Spent, Hash: hash}, true
+	}
+	if strings.HasPrefix(args[3], answersOf) {
+		return redisCall{Boundary: Cleanup, Attempt: args[4]}, true
 	}
 	return redisCall{}, false
 }

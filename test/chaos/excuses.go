@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -17,20 +18,18 @@ type circumstances struct {
 }
 
 // destroyed returns what destroyed both copies of an answer that was spooled, or
-// held the spool back past a takeover while Redis had none; empty if nothing did.
-func (c circumstances) destroyed(a *attempt) string {
-	if a.Taken == nil {
-		return ""
+// held the spool back past a takeover while Redis had none, before a time; empty if nothing did.
+func (c circumstances) destroyed(a *attempt, before time.Time) string {
+	for _, f := range a.Taken {
+		until, what := f.At.Add(nextVisit), "the spool was destroyed, and Redis had no copy"
+		if f.Kind == Away {
+			until, what = f.At.Add(takeoverAfter), "the spool was held back past a takeover, and Redis had no copy"
+		}
+		if f.At.Before(before) && (!f.Copied || c.redisLost(f.At, until)) {
+			return what
+		}
 	}
-	until, what := a.Taken.At.Add(nextVisit), "the spool was destroyed, and Redis had no copy"
-	if a.Taken.Kind == Away {
-		until, what = a.Taken.At.Add(takeoverAfter), "the spool was held back past a takeover, and Redis had no copy"
-	}
-	lost := slices.ContainsFunc(c.redisLosses, func(t time.Time) bool { return t.After(a.Taken.At) && t.Before(until) })
-	if a.TakenCopy && !lost {
-		return ""
-	}
-	return what
+	return ""
 }
 
 // nextVisit is when a replica has surely looked for the copy of another's answer.
@@ -71,27 +70,80 @@ func explain(o *observed, d *death, c circumstances) string {
 			continue // it did not rotate the token
 		}
 		if at, home := o.inVault[a.Issued]; home {
-			return c.putBackAfter(at)
+			return c.putBackAfter(at, a, d)
 		}
 		if a.Delivered && !a.Spooled.IsZero() {
-			if a.Taken != nil && a.Taken.At.After(d.At) {
-				return ""
-			}
-			return c.destroyed(a)
+			return cmp.Or(c.destroyed(a, d.At), c.heldBack(a, d.At))
 		}
 		return c.keptFromSpool(a)
+	}
+	return c.endedByReuse(o, d)
+}
+
+// endedByReuse explains a grant that the provider ended because a former token came again:
+// whoever took its intent over presented that, while its answer was held back.
+func (c circumstances) endedByReuse(o *observed, d *death) string {
+	for _, a := range o.attempts {
+		if a.Issued != d.Token || a.Spooled.IsZero() {
+			continue
+		}
+		for _, again := range o.presentations[a.Presented] {
+			if again.Probe && again.SentAt.After(a.Spooled) && again.SentAt.Before(d.At) {
+				return cmp.Or(c.destroyed(a, again.SentAt), c.heldBack(a, again.SentAt), c.putBackAfter(o.inVault[a.Issued], a, d))
+			}
+		}
 	}
 	return ""
 }
 
-// putBackAfter returns the fault by which Vault has forgotten what it held at a time.
-func (c circumstances) putBackAfter(at time.Time) string {
+// putBackAfter returns the fault by which Vault has forgotten what it held at a time, if it
+// could not be told again: the answer was no more in Redis, or a person had authorized anew.
+func (c circumstances) putBackAfter(at time.Time, a *attempt, d *death) string {
 	for _, s := range c.setBacks {
-		if s.copied.Before(at) && s.fault.Until.After(at) {
-			return "Vault was put back to an older copy, from before the commit"
+		switch {
+		case !s.copied.Before(at) || !s.fault.Until.After(at):
+		case c.authorizedIn(a.ID, s.copied, s.fault.Until):
+			return "Vault was put back to an older copy, from before a new authorization"
+		case a.Copied.IsZero(), c.redisLost(a.Copied, d.At):
+			return "Vault was put back to an older copy, from before the commit, and Redis had lost the answer"
 		}
 	}
 	return ""
+}
+
+func (c circumstances) redisLost(from, to time.Time) bool {
+	return slices.ContainsFunc(c.redisLosses, func(t time.Time) bool { return t.After(from) && t.Before(to) })
+}
+
+// enoughToCommit is for how long a process must be up to bring home what is in its spool,
+// while Vault and the escrow keys come and go.
+const enoughToCommit = inFlightBound + leaseTTL
+
+// keepsAway reports whether a fault, which is over, has kept a process from its work.
+func (f *Fault) keepsAway(replica int) bool {
+	return slices.Contains([]Kind{Kill, Away, Pause}, f.Kind) && f.Replica == replica && !f.Until.IsZero()
+}
+
+// heldBack returns what kept an answer in its spool until a time past a takeover, when
+// Redis had lost it: its process was killed or stopped, and never up for long enough.
+func (c circumstances) heldBack(a *attempt, until time.Time) string {
+	if until.Before(a.IntentAt.Add(takeoverAfter)) || !a.Copied.IsZero() && !c.redisLost(a.Spooled, until) {
+		return ""
+	}
+	up, absences := a.Spooled, 0
+	for _, f := range c.faults {
+		if !f.keepsAway(a.Replica) || f.Until.Before(up) || f.At.After(until) {
+			continue
+		}
+		if f.At.Sub(up) > enoughToCommit {
+			return ""
+		}
+		up, absences = f.Until, absences+1
+	}
+	if absences == 0 || until.Sub(up) > enoughToCommit {
+		return ""
+	}
+	return "the spool was held back past a takeover by short absences, and Redis had lost its copy"
 }
 
 // keptFromSpool returns the fault that kept an answer from reaching its spool: one

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -70,7 +69,7 @@ func (r *rig) begin(k Kind, s Step) bool {
 		return r.vault.reserve()
 	case SetBack:
 		r.wantsSetBack.Store(true) // until the copy is made; nothing more is destroyed elsewhere
-		return r.intact() && r.vault.reserve()
+		return r.redis.intact(sinceLoss) && r.vault.reserve()
 	case Flush, RedisDie, Failover, Evict:
 		return r.redis.reserve()
 	case DiskFull:
@@ -84,34 +83,20 @@ func (r *rig) begin(k Kind, s Step) bool {
 	}
 }
 
-// sinceLoss is how long Redis and the spools must have kept what they were told before
-// Vault may be set back. A Vault that forgot an intent and a Redis that forgot the spent
-// list at the same time leave no trace of a presentation; and when a spool is destroyed
-// then, nobody knows the name of the answer's copy in Redis. The protocol does not promise
-// to bear both within one round of visits, so the rig does not ask for that.
+// sinceLoss is how long Redis must have kept what it was told before Vault may be set back.
+// A Vault that forgot an intent and a Redis that forgot the spent list at the same time
+// leave no trace of a presentation. The protocol does not promise to bear both within one
+// round of visits, so the rig does not ask for that.
 const sinceLoss = 30 * time.Second
 
-// intact reports whether nothing was destroyed for so long.
-func (r *rig) intact() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	destroyed := slices.ContainsFunc(r.faults, func(f *Fault) bool {
-		return f.destroysSpool() && (f.Until.IsZero() || time.Since(f.Until) < sinceLoss)
-	})
-	return !destroyed && r.redis.intact(sinceLoss)
-}
-
-// destroysSpool reports whether a fault takes a spool away, or holds it back.
-func (f *Fault) destroysSpool() bool { return f.Kind == Wipe || f.Kind == Away }
-
 // bearable keeps from a fleet whose Vault was just set back, or is about to be, what
-// would take the spent list or a spool from it too.
+// would take the spent list from it too.
 func (r *rig) bearable(k Kind, s Step) bool {
 	back := r.settingBack()
 	switch k {
 	case SetBack:
 		return !back
-	case Flush, RedisDie, Failover, Evict, Wipe, Away:
+	case Flush, RedisDie, Failover, Evict:
 		return !back && !r.wantsSetBack.Load()
 	default:
 		return !back || s.Boundary != Spent
@@ -121,7 +106,7 @@ func (r *rig) bearable(k Kind, s Step) bool {
 // insteadOf puts Vault back in another fault's stead once Redis was left alone for long
 // enough: a plan that takes something from Redis every few seconds would never come to it.
 func (r *rig) insteadOf(k Kind) Kind {
-	if r.wantsSetBack.Load() && r.intact() {
+	if r.wantsSetBack.Load() && r.redis.intact(sinceLoss) {
 		return SetBack
 	}
 	return k

@@ -35,11 +35,15 @@ type attempt struct {
 	Spooled   time.Time
 	Copied    time.Time
 	Unspooled bool // it was copied to Redis, and was not in the spool
-	// Taken is the fault that took the spool away with the answer in it, the last one if
-	// there were several; and TakenCopy whether Redis had a copy at that moment.
-	Taken     *Fault
-	TakenCopy bool
-	Faults    []*Fault
+	// Taken are the faults that took the spool away with the answer in it.
+	Taken  []taking
+	Faults []*Fault
+}
+
+// taking is a fault that took a spool away, and whether Redis had a copy of the answer then.
+type taking struct {
+	*Fault
+	Copied bool
 }
 
 // publication is one write of a published token that took place.

@@ -137,7 +137,7 @@ func (p *redisProxy) step(command []byte) (Step, bool) {
 
 // watch takes down what a command did.
 func (p *redisProxy) watch(s Step, reply []byte) {
-	if s.Boundary != Escrow || s.Attempt == nil || !bytes.HasPrefix(reply, []byte("+OK")) {
+	if s.Boundary != Escrow || s.Attempt == nil || !bytes.HasPrefix(reply, []byte(":1")) {
 		return
 	}
 	p.rig.seen.note(s.Attempt, func(a *attempt) { a.Copied = time.Now() })

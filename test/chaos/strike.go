@@ -104,8 +104,8 @@ func (r *rig) inspect(rep *replica, f *Fault) {
 	for _, answer := range found {
 		r.spooled(rep, answer, "found in the spool of the dead process")
 		if f.Kind == Wipe || f.Kind == Away {
-			copied := r.redis.master().says("EXISTS refresher:escrow:"+answer.Attempt, ":1")
-			r.seen.note(r.seen.attempt(answer.Attempt), func(a *attempt) { a.Taken, a.TakenCopy = f, copied })
+			copied := r.redis.master().says("HEXISTS "+answersOf+answer.Tenant+"/"+answer.Name+" "+answer.Attempt, ":1")
+			r.seen.note(r.seen.attempt(answer.Attempt), func(a *attempt) { a.Taken = append(a.Taken, taking{f, copied}) })
 		}
 	}
 }

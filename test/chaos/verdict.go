@@ -198,7 +198,7 @@ func (v *verdict) judgeAnswer(o *observed, c circumstances, a *attempt) {
 	case home:
 		v.Recovered++
 	case c.authorizedIn(a.ID, a.IntentAt, o.diedAt(a)):
-	case c.destroyed(a) != "":
+	case c.destroyed(a, a.SentAt.AddDate(1, 0, 0)) != "", c.heldBack(a, o.diedAt(a)) != "":
 	default:
 		v.fail("I2", a.ID, "the answer to %s was in the spool of replica %d and never came to Vault", short(a.Name), a.Replica)
 	}

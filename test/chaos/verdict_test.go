@@ -58,6 +58,19 @@ func (s *scene) fault(k Kind, b Boundary) *Fault {
 	return f
 }
 
+// heldBack lets the process of an answer be absent so often, for a short time each, and
+// come back for a moment between. Redis loses its copy, and the grant is given up.
+func (s *scene) heldBack(a *attempt, times int, k Kind) {
+	for range times {
+		s.now = s.now.Add(2 * time.Second)
+		f := s.fault(k, Commit)
+		f.Until = s.later().Add(-2 * time.Second)
+	}
+	s.redisLosses = []time.Time{s.now}
+	s.now = s.now.Add(time.Second)
+	s.deaths["acme/main "+a.Presented] = &death{At: s.now, ID: "acme/main", Token: a.Presented}
+}
+
 func (s *scene) die(token string) *death {
 	d := &death{At: s.later(), ID: "acme/main", Token: token}
 	s.deaths["acme/main "+token] = d
@@ -84,6 +97,9 @@ func rotated(to string) func(*attempt) {
 }
 
 func spooled(at time.Time) func(*attempt) { return func(a *attempt) { a.Spooled = at } }
+
+// sealed is spooled and copied, now.
+func (s *scene) sealed(a *attempt) { a.Spooled, a.Copied = s.now, s.now }
 
 func probe(a *attempt) { a.Probe = true }
 
@@ -166,26 +182,26 @@ func TestVerdict(t *testing.T) {
 		}},
 		{name: "a spooled answer went with its spool, without a copy", loss: "destroyed", scene: func(s *scene) {
 			a := s.present("a", "t1", rotated("t2"), spooled(s.now))
-			a.Taken = s.fault(Wipe, Commit)
+			a.Taken = []taking{{s.fault(Wipe, Commit), false}}
 			s.die("t1")
 		}},
 		{name: "a spooled answer went with its spool and Redis", loss: "destroyed", scene: func(s *scene) {
 			a := s.present("a", "t1", rotated("t2"), spooled(s.now))
-			a.Taken, a.TakenCopy = s.fault(Wipe, Commit), true
+			a.Taken = []taking{{s.fault(Wipe, Commit), true}}
 			s.redisLosses = []time.Time{s.later()}
 			s.die("t1")
 		}},
 		{name: "Redis still had the copy", want: "I2 I3", scene: func(s *scene) {
 			a := s.present("a", "t1", rotated("t2"), spooled(s.now))
 			s.redisLosses = []time.Time{s.now}
-			a.Taken, a.TakenCopy = s.fault(Wipe, Commit), true
+			a.Taken = []taking{{s.fault(Wipe, Commit), true}}
 			s.die("t1")
 		}},
 		{name: "the spool was destroyed when the grant had been given up", want: "I3", scene: func(s *scene) {
 			a := s.present("a", "t1", rotated("t2"), spooled(s.now))
 			s.die("t1")
 			s.later()
-			a.Taken = s.fault(Wipe, Commit)
+			a.Taken = []taking{{s.fault(Wipe, Commit), false}}
 		}},
 		{name: "another answer was in the spool that was destroyed", want: "I2 I3", scene: func(s *scene) {
 			s.present("a", "t1", rotated("t2"), spooled(s.now))
@@ -243,6 +259,46 @@ func TestVerdict(t *testing.T) {
 			s.setBacks = []setBack{{copied: copied, fault: f}}
 			s.present("b", "t1", probe)
 			s.die("t1")
+		}},
+		{name: "Vault was put back, and Redis has the answer", want: "I3", scene: func(s *scene) {
+			s.present("a", "t1", rotated("t2"), spooled(s.now), func(a *attempt) { a.Copied = s.now })
+			copied := s.later()
+			s.inVault["t2"] = s.later()
+			f := s.fault(SetBack, Commit)
+			f.Until = s.later()
+			s.setBacks = []setBack{{copied: copied, fault: f}}
+			s.present("b", "t1", probe)
+			s.die("t1")
+		}},
+		{name: "the spool was held back by short absences", loss: "short absences", scene: func(s *scene) {
+			a := s.present("a", "t1", rotated("t2"), s.sealed)
+			s.heldBack(a, 4, Kill)
+		}},
+		{name: "the provider ended a grant whose answer had been held back", loss: "short absences", scene: func(s *scene) {
+			a := s.present("a", "t1", rotated("t2"), s.sealed)
+			s.heldBack(a, 4, Kill)
+			clear(s.deaths)
+			s.present("b", "t1", probe, func(b *attempt) {
+				b.IntentAt = s.now.Add(-16 * time.Second)
+				b.Landed, b.SentAt = b.IntentAt, b.IntentAt
+			})
+			s.inVault["t2"] = s.later()
+			s.present("c", "t2")
+			s.die("t2")
+		}},
+		{name: "its process was up for long enough", want: "I2 I3", scene: func(s *scene) {
+			a := s.present("a", "t1", rotated("t2"), s.sealed)
+			s.later()
+			s.heldBack(a, 4, Kill)
+		}},
+		{name: "held back, and Redis has its copy", want: "I2 I3", scene: func(s *scene) {
+			a := s.present("a", "t1", rotated("t2"), s.sealed)
+			s.heldBack(a, 4, Kill)
+			s.redisLosses = nil
+		}},
+		{name: "taken over too soon", want: "I2 I3", scene: func(s *scene) {
+			a := s.present("a", "t1", rotated("t2"), s.sealed)
+			s.heldBack(a, 1, Kill)
 		}},
 		{name: "Vault was put back before", want: "I3", scene: func(s *scene) {
 			f := s.fault(SetBack, Commit)
