@@ -40,8 +40,7 @@ func (e *Engine) keep(ctx context.Context, t *turn, ref escrow.Ref, result refre
 	if published != nil {
 		return e.storeFailed(t.visit, published)
 	}
-	if t.grant.Intent != nil { // Vault was put back meanwhile
-		e.Observer.Event(EventBroughtForward, t.cred.Provider)
+	if t.grant.Intent != nil { // Vault was put back meanwhile, or somebody goes on already
 		return Outcome{Result: as, Due: time.Now().Add(e.limits.recheck()), Memo: t.memo}
 	}
 	return Outcome{Result: as, Due: e.rotationDue(t), Memo: t.memo}
@@ -93,7 +92,7 @@ func (e *Engine) commit(ctx context.Context, t *turn, ref escrow.Ref, next crede
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, e.limits.CommitRetryMax) {
 		read, err := e.writeGrant(ctx, t.entry.ID, next, over)
 		if err == nil {
-			t.grant, t.read = next, read
+			e.committed(t, next, read)
 			return nil
 		}
 		old := errors.Is(err, errOldReading)
@@ -122,6 +121,13 @@ func (e *Engine) commit(ctx context.Context, t *turn, ref escrow.Ref, next crede
 		if !t.stays(wait) {
 			return fmt.Errorf("%w: %w", errLeft, err)
 		}
+	}
+}
+
+func (e *Engine) committed(t *turn, next credential.Grant, read reading) {
+	t.grant, t.read = next, read
+	if next.Intent != nil {
+		e.Observer.Event(EventBroughtForward, t.cred.Provider)
 	}
 }
 
