@@ -20,7 +20,7 @@ var (
 
 func fullGrant() credential.Grant {
 	return credential.Grant{
-		State: credential.GrantIntent, RefreshToken: "rt-1", RefreshTokenIssuedAt: fraction, Generation: 12,
+		State: credential.GrantIntent, RefreshToken: "rt-1", RefreshTokenIssuedAt: fraction, Generation: 12, Rotation: 7,
 		AccessToken: "at-1", TokenType: "Bearer", IssuedAt: noon, ExpiresAt: noon.Add(time.Hour),
 		Intent: &credential.Intent{
 			Attempt: "a1", Owner: "o1", BeganAt: fraction, NotBefore: fraction, Probe: true, Claim: true, Foreign: true, Earlier: []string{"a0", "a00"},
@@ -198,7 +198,7 @@ func testGrantDocument(t *testing.T, b backend) {
 		{fullGrant(), `{"access_token":"at-1","expires_at":"2026-07-01T13:00:00Z","former":["f1"],"generation":12,` +
 			`"intent":{"attempt":"a1","began_at":"2026-07-01T12:00:00.123456789Z","claim":true,"earlier":["a0","a00"],"foreign":true,"not_before":"2026-07-01T12:00:00.123456789Z","owner":"o1","probe":true},` +
 			`"issued_at":"2026-07-01T12:00:00Z","refresh_token":"rt-1","refresh_token_issued_at":"2026-07-01T12:00:00.123456789Z",` +
-			`"seeds":["h1","h2"],"state":"intent","token_type":"Bearer"}`},
+			`"rotation":7,"seeds":["h1","h2"],"state":"intent","token_type":"Bearer"}`},
 		{credential.Grant{State: credential.GrantIdle, RefreshToken: "rt"}, `{"generation":0,"refresh_token":"rt","state":"idle"}`},
 	} {
 		if _, err := client.PutGrant(t.Context(), acme, test.grant, i); err != nil {
@@ -232,7 +232,7 @@ func testBrokenDocuments(t *testing.T, b backend) {
 	}
 	for field, data := range map[string]map[string]any{
 		"state": grant("state", "s3cret"), "generation": grant("generation", "4711"), "refresh_token": grant("refresh_token", 4711),
-		"refresh_token_issued_at": grant("refresh_token_issued_at", "s3cret"), "expires_at": grant("expires_at", 4711), "access_token": grant("access_token", []any{"s3cret"}),
+		"refresh_token_issued_at": grant("refresh_token_issued_at", "s3cret"), "expires_at": grant("expires_at", 4711), "rotation": grant("rotation", "s3cret"), "access_token": grant("access_token", []any{"s3cret"}),
 		"seeds": grant("seeds", "s3cret"), "intent": {"state": "intent", "generation": 1, "refresh_token": "s3cret", "intent": "s3cret"},
 		"intent.attempt": bad("attempt", ""), "intent.began_at": bad("began_at", "s3cret"), "intent.probe": bad("probe", "s3cret"), "intent.earlier": bad("earlier", []any{4711}),
 	} {

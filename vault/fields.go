@@ -61,6 +61,14 @@ func (f *fields) count(name string) int {
 	return n
 }
 
+// countOrNone is count, 0 if the field is absent.
+func (f *fields) countOrNone(name string) int {
+	if _, there := f.data[name]; !there {
+		return 0
+	}
+	return f.count(name)
+}
+
 // flag returns a boolean, false if the field is absent.
 func (f *fields) flag(name string) bool {
 	v, there := f.data[name]

@@ -70,6 +70,9 @@ func encodeGrant(g credential.Grant) map[string]any {
 	f.setTime("expires_at", g.ExpiresAt)
 	f.setTexts("seeds", g.Seeds)
 	f.setTexts("former", g.Former)
+	if g.Rotation > 0 {
+		f.data["rotation"] = g.Rotation
+	}
 	if g.State == credential.GrantIntent {
 		f.data["intent"] = encodeIntent(*g.Intent)
 	}
@@ -93,6 +96,7 @@ func decodeGrant(data map[string]any) (credential.Grant, error) {
 		RefreshToken:         f.secret("refresh_token"),
 		RefreshTokenIssuedAt: f.when("refresh_token_issued_at"),
 		Generation:           f.count("generation"),
+		Rotation:             f.countOrNone("rotation"),
 		AccessToken:          f.secret("access_token"),
 		TokenType:            f.text("token_type"),
 		IssuedAt:             f.when("issued_at"),

@@ -31,7 +31,10 @@ type Grant struct {
 	RefreshTokenIssuedAt time.Time
 	// Generation is the number of the access token below; it grows by one with
 	// every rotation, across seeds.
-	Generation  int
+	Generation int
+	// Rotation is how often the refresh token was replaced since the last seed: the place
+	// of RefreshToken in the life of its authorization.
+	Rotation    int
 	AccessToken Secret
 	TokenType   string
 	// IssuedAt and ExpiresAt are the access token's.

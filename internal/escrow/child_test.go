@@ -59,12 +59,12 @@ func openAndHold(dir string) int {
 	if err != nil {
 		return exit(err)
 	}
-	slot, err := e.Room(context.Background(), ref(1), 1)
+	slot, err := e.Room(context.Background(), ref(1), escrow.Lineage{})
 	if err == nil {
 		err = slot.Seal(context.Background(), []byte("from the other process"))
 	}
 	if err == nil {
-		_, err = e.Room(context.Background(), ref(2), 1)
+		_, err = e.Room(context.Background(), ref(2), escrow.Lineage{})
 	}
 	if err != nil {
 		return exit(err)

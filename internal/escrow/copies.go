@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -20,9 +19,9 @@ type Copies interface {
 	// Get returns nil and no error if there is no such copy.
 	Get(ctx context.Context, ref Ref) ([]byte, error)
 	Delete(ctx context.Context, ref Ref) error
-	// Keep stores the last committed answer of a credential, unless there is one of a later
-	// generation, and deletes its copy.
-	Keep(ctx context.Context, ref Ref, generation int, sealed []byte) error
+	// Keep stores the last committed answer of a credential, unless there is a later one of
+	// the same authorization, and deletes its copy and those that came before it.
+	Keep(ctx context.Context, ref Ref, of Lineage, sealed []byte) error
 	// All returns every answer of a credential that is there, committed or not.
 	All(ctx context.Context, id credential.ID) ([][]byte, error)
 	// Present marks a token as sent if it may be presented. If not it returns ErrSpent, or
@@ -34,16 +33,12 @@ type Copies interface {
 }
 
 // RedisCopies keeps the copies in Redis, those of each credential in a hash of its own by
-// attempt, for as long as a refresh token can live.
+// attempt, and the last committed one as "kept", for as long as a refresh token can live.
 type RedisCopies struct {
 	client redis.UniversalClient
 	prefix string
 	keep   time.Duration
 }
-
-// keptField is where the hash has the last committed answer, after its generation. No
-// attempt is called so.
-const keptField = "kept"
 
 // NewRedisCopies returns the copies in Redis; keys begin with prefix.
 func NewRedisCopies(client redis.UniversalClient, prefix string, keep time.Duration) *RedisCopies {
@@ -79,30 +74,37 @@ func (c *RedisCopies) Delete(ctx context.Context, ref Ref) error {
 	return c.client.HDel(ctx, c.answersKey(ref.ID), ref.Attempt).Err()
 }
 
-// keepScript leaves a kept answer of a later generation where it is.
+// keepScript goes by the clear lines of the answers. What it cannot read there it leaves alone.
 var keepScript = redis.NewScript(`
-local kept = redis.call('HGET', KEYS[1], 'kept')
-if not kept or (tonumber(string.match(kept, '^%d+')) or 0) <= tonumber(ARGV[2]) then
-	redis.call('HSET', KEYS[1], 'kept', ARGV[2] .. ' ' .. ARGV[3])
+local attempt, seed, rotation, sealed = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local all, last = redis.call('HGETALL', KEYS[1]), true
+for i = 1, #all, 2 do
+	local ok, head = pcall(cjson.decode, string.match(all[i + 1], '^[^\n]*'))
+	if ok and type(head) == 'table' and head.seed == seed then
+		local later = (tonumber(head.rotation) or 0) > rotation
+		if all[i] == 'kept' then
+			last = not later
+		elseif not later then
+			redis.call('HDEL', KEYS[1], all[i])
+		end
+	end
 end
-redis.call('HDEL', KEYS[1], ARGV[1])
-return redis.call('PEXPIRE', KEYS[1], ARGV[4])`)
+redis.call('HDEL', KEYS[1], attempt)
+if last then redis.call('HSET', KEYS[1], 'kept', sealed) end
+return redis.call('PEXPIRE', KEYS[1], ARGV[5])`)
 
 // Keep stores the last committed answer of a credential, and deletes its copy.
-func (c *RedisCopies) Keep(ctx context.Context, ref Ref, generation int, sealed []byte) error {
+func (c *RedisCopies) Keep(ctx context.Context, ref Ref, of Lineage, sealed []byte) error {
 	return keepScript.Run(ctx, c.client, []string{c.answersKey(ref.ID)},
-		ref.Attempt, generation, sealed, c.keep.Milliseconds()).Err()
+		ref.Attempt, of.Seed, of.Rotation, sealed, c.keep.Milliseconds()).Err()
 }
 
 // All returns every answer of a credential that is there.
 func (c *RedisCopies) All(ctx context.Context, id credential.ID) ([][]byte, error) {
-	fields, err := c.client.HGetAll(ctx, c.answersKey(id)).Result()
-	answers := make([][]byte, 0, len(fields))
-	for field, sealed := range fields {
-		if field == keptField {
-			_, sealed, _ = strings.Cut(sealed, " ")
-		}
-		answers = append(answers, []byte(sealed))
+	fields, err := c.client.HVals(ctx, c.answersKey(id)).Result()
+	answers := make([][]byte, len(fields))
+	for i, sealed := range fields {
+		answers[i] = []byte(sealed)
 	}
 	return answers, err
 }
@@ -160,7 +162,7 @@ type noCopies struct{}
 func (noCopies) Put(context.Context, Ref, []byte) error                     { return nil }
 func (noCopies) Get(context.Context, Ref) ([]byte, error)                   { return nil, nil }
 func (noCopies) Delete(context.Context, Ref) error                          { return nil }
-func (noCopies) Keep(context.Context, Ref, int, []byte) error               { return nil }
+func (noCopies) Keep(context.Context, Ref, Lineage, []byte) error           { return nil }
 func (noCopies) All(context.Context, credential.ID) ([][]byte, error)       { return nil, nil }
 func (noCopies) Present(context.Context, string, bool, time.Duration) error { return nil }
 func (noCopies) Mark(context.Context, string, string) error                 { return nil }

@@ -103,14 +103,14 @@ func useUp(dir string, size int, use func() error) error {
 	if err != nil {
 		return err
 	}
-	first, err := e.Room(context.Background(), ref(1), 1)
+	first, err := e.Room(context.Background(), ref(1), escrow.Lineage{})
 	if err != nil {
 		return fmt.Errorf("the first room: %w", err)
 	}
 	if err := use(); err != nil {
 		return fmt.Errorf("use up the disk: %w", err)
 	}
-	_, err = e.Room(context.Background(), ref(2), 1)
+	_, err = e.Room(context.Background(), ref(2), escrow.Lineage{})
 	if err == nil || !strings.Contains(err.Error(), "escrow.dir") || !strings.Contains(err.Error(), dir) {
 		return fmt.Errorf("the second room: got %w, want an error that names the directory", err)
 	}
@@ -172,7 +172,7 @@ func TestNoPermission(t *testing.T) {
 					return err
 				}
 				opened = true
-				_, err = e.Room(context.Background(), ref(1), 1)
+				_, err = e.Room(context.Background(), ref(1), escrow.Lineage{})
 				return errors.Join(err, e.Close())
 			})
 			equal(t, "opened", opened, test.room)

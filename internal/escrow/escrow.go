@@ -103,15 +103,13 @@ type Slot struct {
 	ref    Ref
 	key    sealingKey
 	file   *os.File
-	// generation is the grant's with this answer.
-	generation int
+	of     Lineage
 }
 
 // Room makes room for the answer of an attempt, on disk and durable, with the
 // key at hand that will seal it. While it fails, nothing may be presented. The
-// attempt counts as held by this process until Release. generation is what the grant's
-// will be with that answer.
-func (e *Escrow) Room(ctx context.Context, ref Ref, generation int) (*Slot, error) {
+// attempt counts as held by this process until Release.
+func (e *Escrow) Room(ctx context.Context, ref Ref, of Lineage) (*Slot, error) {
 	key, err := e.keys.sealing(ctx)
 	if err != nil {
 		return nil, err
@@ -120,14 +118,14 @@ func (e *Escrow) Room(ctx context.Context, ref Ref, generation int) (*Slot, erro
 	if err != nil {
 		return nil, err
 	}
-	return &Slot{escrow: e, ref: ref, key: key, file: file, generation: generation}, nil
+	return &Slot{escrow: e, ref: ref, key: key, file: file, of: of}, nil
 }
 
 // Seal keeps the answer: on disk first, then in Redis. It fails only if neither
 // place has it. It needs nothing of Vault.
 func (s *Slot) Seal(ctx context.Context, plain []byte) error {
 	e := s.escrow
-	sealed, err := seal(s.key, s.ref, s.generation, plain, time.Now())
+	sealed, err := seal(s.key, s.ref, s.of, plain, time.Now())
 	if err != nil {
 		return err
 	}

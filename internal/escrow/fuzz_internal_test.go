@@ -86,7 +86,7 @@ func FuzzKey(f *testing.F) {
 			}
 			return
 		}
-		sealed, err := seal(sealingKey{id: "1", public: private.PublicKey()}, sealRef(), 1, []byte("answer"), sealTime)
+		sealed, err := seal(sealingKey{id: "1", public: private.PublicKey()}, sealRef(), Lineage{}, []byte("answer"), sealTime)
 		noError(t, err)
 		if e, ciphertext, err := parseEnvelope(sealed); err != nil || e.ref() != sealRef() || len(ciphertext) != e.Size {
 			t.Errorf("sealed as %+v: %v", e, err)

@@ -33,17 +33,18 @@ func (e *Escrow) Keep(ctx context.Context, ref Ref) error {
 	if err != nil {
 		return e.Delete(ctx, ref)
 	}
-	if err := e.copies.Keep(ctx, ref, envelope.Generation, sealed); err != nil {
+	if err := e.copies.Keep(ctx, ref, envelope.Lineage, sealed); err != nil {
 		e.degraded(answerInRedis, err)
 	}
-	return e.spool.keepLast(ref, envelope.Generation)
+	return e.spool.keepLast(ref, envelope.Lineage)
 }
 
-// All returns the answers of a credential that are within reach, in no order: those that wait in
-// this spool or in Redis, and the last one that was committed. An error means that there
-// may be more, and a place could not be asked. What will not open is as good as not there.
-func (e *Escrow) All(ctx context.Context, id credential.ID) ([]Answer, error) {
-	places, err := e.spool.all(id)
+// After returns the answers within reach, in no order, that come after a place in the life of a
+// grant: those that wait in this spool or in Redis, and the last one that was committed. An
+// error means that there may be more: a place could not be asked, or one will not open
+// before a person restores its key, or a version that can read it.
+func (e *Escrow) After(ctx context.Context, id credential.ID, place Lineage) ([]Answer, error) {
+	sealed, err := e.spool.all(id)
 	if err != nil {
 		return nil, err
 	}
@@ -51,22 +52,27 @@ func (e *Escrow) All(ctx context.Context, id credential.ID) ([]Answer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask redis for what it has of the answers: %w", err)
 	}
-	var all []Answer
-	for _, sealed := range append(places, copies...) {
-		ref, plain, err := e.keys.open(ctx, sealed)
+	var answers []Answer
+	for _, each := range append(sealed, copies...) {
+		envelope, _, err := parseEnvelope(each)
+		if err != nil || envelope.ref().ID != id || !envelope.After(place) {
+			continue
+		}
+		ref, plain, err := e.keys.open(ctx, each)
 		switch {
-		case errors.Is(err, ErrUnreadable), errors.Is(err, errKeyGone), err == nil && ref.ID != id:
+		case errors.Is(err, ErrUnreadable):
 			continue
 		case err != nil:
 			return nil, err
 		}
-		all = append(all, Answer{ref, plain})
+		answers = append(answers, Answer{ref, plain})
 	}
-	return all, nil
+	return answers, nil
 }
 
-// keepLast makes an answer the last of its credential, unless a later one is kept.
-func (s *spool) keepLast(ref Ref, generation int) error {
+// keepLast makes an answer the last of its credential, unless a later one of the same
+// authorization is kept.
+func (s *spool) keepLast(ref Ref, of Lineage) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, ok := s.sealed[ref.Attempt]; !ok {
@@ -74,7 +80,7 @@ func (s *spool) keepLast(ref Ref, generation int) error {
 	}
 	path := s.keptPath(ref.ID)
 	if kept, err := os.ReadFile(path); err == nil {
-		if e, _, err := parseEnvelope(kept); err == nil && e.Generation > generation {
+		if e, _, err := parseEnvelope(kept); err == nil && e.After(of) {
 			return s.removeLocked(ref.Attempt)
 		}
 	}
@@ -88,7 +94,7 @@ func (s *spool) keepLast(ref Ref, generation int) error {
 // all returns the sealed bytes of the answers of a credential that are on disk.
 func (s *spool) all(id credential.ID) ([][]byte, error) {
 	paths := []string{s.keptPath(id)}
-	for _, ref := range s.list(func(_ string, answer kept) bool { return answer.ref.ID == id }) {
+	for _, ref := range s.list(func(_ string, answer onDisk) bool { return answer.ref.ID == id }) {
 		paths = append(paths, s.path(ref.Attempt))
 	}
 	var all [][]byte

@@ -3,9 +3,11 @@ package escrow_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,9 +17,9 @@ import (
 )
 
 // keeps seals an answer of a generation, and has it kept as one that was committed.
-func keeps(t *testing.T, e *escrow.Escrow, ref escrow.Ref, generation int, answer string) {
+func keeps(t *testing.T, e *escrow.Escrow, ref escrow.Ref, rotation int, answer string) {
 	t.Helper()
-	slot, err := e.Room(t.Context(), ref, generation)
+	slot, err := e.Room(t.Context(), ref, escrow.Lineage{Seed: "seed", Rotation: rotation})
 	must(t, err)
 	must(t, slot.Seal(t.Context(), []byte(answer)))
 	slot.Release()
@@ -27,7 +29,7 @@ func keeps(t *testing.T, e *escrow.Escrow, ref escrow.Ref, generation int, answe
 // kept returns the last answers that the places have, sorted.
 func kept(t *testing.T, e *escrow.Escrow, id credential.ID) []string {
 	t.Helper()
-	all, err := e.All(t.Context(), id)
+	all, err := e.After(t.Context(), id, escrow.Lineage{Seed: "seed"})
 	must(t, err)
 	var answers []string
 	for _, k := range all {
@@ -59,6 +61,20 @@ func TestKeep(t *testing.T) {
 	equalAll(t, "waiting", r.Waiting(), nil)
 	must(t, r.Keep(t.Context(), ref(3)))
 	equalAll(t, "kept again", kept(t, r.Escrow, id), []string{"second"})
+
+	slot, err := r.Room(t.Context(), ref(4), escrow.Lineage{Seed: "another", Rotation: 1})
+	must(t, err)
+	must(t, slot.Seal(t.Context(), []byte("of a new authorization")))
+	slot.Release()
+	must(t, r.Keep(t.Context(), ref(4)))
+	r.copies.set(func(c *copies) { clear(c.kept) })
+	equalAll(t, "of the old authorization", kept(t, r.Escrow, id), nil)
+	all, err := r.After(t.Context(), id, escrow.Lineage{Seed: "another"})
+	must(t, err)
+	equal(t, "of the new one", len(all), 1)
+	all, err = r.After(t.Context(), id, escrow.Lineage{Seed: "another", Rotation: 1})
+	must(t, err)
+	equal(t, "after that", len(all), 0)
 }
 
 // TestKeepWithoutRedis: the spool has it; whether Redis has another cannot be known.
@@ -69,7 +85,7 @@ func TestKeepWithoutRedis(t *testing.T) {
 	r.copies.set(func(c *copies) { c.down = away })
 	must(t, r.Keep(t.Context(), ref(1)))
 	equalAll(t, "told", r.told(), []string{"sealed copy in redis"})
-	_, err := r.All(t.Context(), ref(1).ID)
+	_, err := r.After(t.Context(), ref(1).ID, escrow.Lineage{Seed: "seed"})
 	equal(t, "the error is that", errors.Is(err, away), true)
 	r.copies.set(func(c *copies) { c.down = nil })
 	equalAll(t, "kept", kept(t, r.Escrow, ref(1).ID), []string{"answer"})
@@ -102,13 +118,23 @@ func TestKeptWillNotOpen(t *testing.T) {
 	equalAll(t, "damaged everywhere", kept(t, r.Escrow, ref(1).ID), nil)
 	keeps(t, r.Escrow, ref(2), 2, "answer")
 	equalAll(t, "kept over a damaged one", kept(t, r.Escrow, ref(1).ID), []string{"answer", "answer"})
+
+	waits := func(what string, ref escrow.Ref, says string) {
+		t.Helper()
+		_, err := r.After(t.Context(), ref.ID, escrow.Lineage{Seed: "seed", Rotation: 1})
+		equal(t, what, err != nil && strings.Contains(err.Error(), says), true)
+		none, err := r.After(t.Context(), ref.ID, escrow.Lineage{Seed: "seed", Rotation: 2})
+		equal(t, what+", and too old to matter", len(none) == 0 && err == nil, true)
+	}
+	r.keys.set(func(k *keys) { k.listErr = errors.New("vault is away") })
+	r.keys.set(func(k *keys) { k.stored = nil })
+	waits("without Vault", ref(1), "vault is away")
 	another, err := escrow.NewKey("2", time.Now())
 	must(t, err)
-	r.keys.set(func(k *keys) { k.stored = []escrow.Key{another} })
-	equalAll(t, "its key is gone", kept(t, r.Escrow, ref(1).ID), nil)
-	r.keys.set(func(k *keys) { k.stored, k.listErr = nil, errors.New("vault is away") })
-	_, err = r.All(t.Context(), ref(1).ID)
-	equal(t, "without Vault it is not known", err != nil, true)
+	r.keys.set(func(k *keys) { k.stored, k.listErr = []escrow.Key{another}, nil })
+	waits("its key is gone", ref(1), `escrow key "1"`)
+	write(t, file, bytes.Replace(read(t, file), []byte(`"v":1`), []byte(`"v":2`), 1))
+	waits("another version's", ref(1), "format 2")
 }
 
 // TestKeptIsSwept when no refresh token can live any more that stands in it.
@@ -140,15 +166,44 @@ func TestRedisKeeps(t *testing.T) {
 		return string(bytes.Join(all, []byte("|")))
 	}
 	equal(t, "at first", one(), "")
-	for _, step := range []struct {
-		generation int
-		answer     string
-		want       string
-	}{{9, "ninth \x00\n", "ninth \x00\n"}, {10, "tenth", "tenth"}, {9, "late", "tenth"}, {10, "again", "again"}, {1 << 40, "far", "far"}} {
-		must(t, c.Put(t.Context(), ref(1), []byte(step.answer)))
-		must(t, c.Keep(t.Context(), ref(1), step.generation, []byte(step.answer)))
-		equal(t, "kept", one(), step.want)
+	line := func(seed string, rotation int, answer string) []byte {
+		return fmt.Appendf(nil, `{"seed":%q,"rotation":%d}`+"\n%s\x00\xff", seed, rotation, answer)
 	}
+	for _, step := range []struct {
+		seed     string
+		rotation int
+		answer   string
+		kept     bool
+	}{
+		{"s1", 9, "ninth", true},
+		{"s1", 10, "tenth", true},
+		{"s1", 9, "late", false},
+		{"s1", 10, "again", true},
+		{"s2", 1, "a new authorization", true},
+		{"s2", 1 << 40, "far", true},
+		{"", 0, "of an older version", true},
+	} {
+		before, sealed := one(), line(step.seed, step.rotation, step.answer)
+		must(t, c.Put(t.Context(), ref(1), sealed))
+		must(t, c.Keep(t.Context(), ref(1), escrow.Lineage{Seed: step.seed, Rotation: step.rotation}, sealed))
+		want := before
+		if step.kept {
+			want = string(sealed)
+		}
+		equal(t, "kept after "+step.answer, one(), want)
+	}
+	key := "prefix:escrow:acme/bookings"
+	must(t, client.Del(t.Context(), key).Err())
+	for n, sealed := range [][]byte{line("s1", 3, "left"), line("s1", 4, "left"), []byte("unreadable"), line("s1", 5, "under way"), line("s2", 1, "another's")} {
+		must(t, c.Put(t.Context(), ref(n), sealed))
+	}
+	must(t, c.Keep(t.Context(), ref(1), escrow.Lineage{Seed: "s1", Rotation: 4}, line("s1", 4, "committed")))
+	left, err := client.HKeys(t.Context(), key).Result()
+	must(t, err)
+	slices.Sort(left)
+	equalAll(t, "left", left, []string{"attempt2", "attempt3", "attempt4", "kept"})
+	must(t, client.Del(t.Context(), key).Err())
+	must(t, c.Keep(t.Context(), ref(1), escrow.Lineage{Seed: "s1", Rotation: 4}, line("s1", 4, "committed")))
 	must(t, c.Put(t.Context(), ref(2), []byte("waits")))
 	all, err := c.All(t.Context(), id)
 	must(t, err)
@@ -161,5 +216,5 @@ func TestRedisKeeps(t *testing.T) {
 	}
 	server.Stop(t)
 	_, err = c.All(t.Context(), id)
-	equal(t, "an outage is an error", err != nil && c.Keep(t.Context(), ref(1), 1, nil) != nil, true)
+	equal(t, "an outage is an error", err != nil && c.Keep(t.Context(), ref(1), escrow.Lineage{}, nil) != nil, true)
 }

@@ -30,9 +30,6 @@ type KeyStore interface {
 	CreateKey(ctx context.Context, key Key) error
 }
 
-// errKeyGone means that Vault has keys, and not the one that an answer was sealed to.
-var errKeyGone = errors.New("the key is restored")
-
 // FirstKeyID is the ID of the key that the first process makes. It is the same
 // for all, so that of several starting at once one makes it and the others use it.
 const FirstKeyID = "1"
@@ -132,7 +129,7 @@ func (k *keyring) open(ctx context.Context, sealed []byte) (Ref, []byte, error) 
 		return Ref{}, nil, fmt.Errorf("read the escrow keys: %w", err)
 	}
 	if at < 0 {
-		return Ref{}, nil, fmt.Errorf("escrow key %q is gone from Vault: the answer for %s cannot be opened until %w", e.KeyID, e.ref().ID, errKeyGone)
+		return Ref{}, nil, fmt.Errorf("escrow key %q is gone from Vault: the answer for %s cannot be opened until it is restored", e.KeyID, e.ref().ID)
 	}
 	private, err := keys[at].parse()
 	if err != nil {

@@ -45,7 +45,7 @@ func TestFirstKeyIsMadeOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for n, r := range rigs {
 		all.Go(func() {
-			slot, err := r.Room(t.Context(), ref(n), 1)
+			slot, err := r.Room(t.Context(), ref(n), escrow.Lineage{})
 			if err == nil {
 				err = slot.Seal(t.Context(), []byte("answer"))
 				slot.Release()
@@ -81,7 +81,7 @@ func TestFirstKey(t *testing.T) {
 			t.Parallel()
 			r := &rig{dir: t.TempDir(), keys: test.vault}
 			r.open(t)
-			slot, err := r.Room(t.Context(), ref(1), 1)
+			slot, err := r.Room(t.Context(), ref(1), escrow.Lineage{})
 			if test.says != "" {
 				if err == nil || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "s3cret") {
 					t.Errorf("got %v, want an error that says %q", err, test.says)

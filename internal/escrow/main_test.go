@@ -126,7 +126,7 @@ func (c *copies) Delete(_ context.Context, ref escrow.Ref) error {
 	return c.down
 }
 
-func (c *copies) Keep(_ context.Context, ref escrow.Ref, _ int, sealed []byte) error {
+func (c *copies) Keep(_ context.Context, ref escrow.Ref, _ escrow.Lineage, sealed []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.down == nil {
@@ -229,7 +229,7 @@ func ref(n int) escrow.Ref {
 // room makes room, whose release is left to the test.
 func room(t *testing.T, e *escrow.Escrow, ref escrow.Ref) *escrow.Slot {
 	t.Helper()
-	slot, err := e.Room(t.Context(), ref, 1)
+	slot, err := e.Room(t.Context(), ref, escrow.Lineage{Seed: "seed", Rotation: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

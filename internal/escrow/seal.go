@@ -31,11 +31,23 @@ type envelope struct {
 	Attempt   string    `json:"attempt"`
 	Presented string    `json:"presented"`
 	SealedAt  time.Time `json:"sealed_at"`
-	// Generation orders the answers of a credential. Nothing is decided by it but which of
-	// them is kept longest: it is not bound into the seal.
-	Generation int `json:"generation,omitempty"`
+	// The lineage says which of a credential's answers is the last, and nothing else is
+	// decided by it: it is not bound into the seal.
+	Lineage
 	// Size is the ciphertext's: less is torn, more is room that was not used.
 	Size int `json:"size"`
+}
+
+// Lineage is the place of an answer in the life of a grant: the hash of the seed that its
+// authorization began with, and how often the refresh token was replaced since.
+type Lineage struct {
+	Seed     string `json:"seed,omitempty"`
+	Rotation int    `json:"rotation,omitempty"`
+}
+
+// After reports whether an answer comes later than another of the same authorization.
+func (l Lineage) After(other Lineage) bool {
+	return l.Seed != "" && l.Seed == other.Seed && l.Rotation > other.Rotation
 }
 
 const envelopeVersion = 1
@@ -85,10 +97,10 @@ func (e envelope) info() []byte {
 }
 
 // seal returns the envelope and the ciphertext of plain, bound to ref.
-func seal(key sealingKey, ref Ref, generation int, plain []byte, now time.Time) ([]byte, error) {
+func seal(key sealingKey, ref Ref, of Lineage, plain []byte, now time.Time) ([]byte, error) {
 	e := envelope{
 		Version: envelopeVersion, KeyID: key.id, Tenant: ref.ID.Tenant, Name: ref.ID.Name,
-		Attempt: ref.Attempt, Presented: ref.Presented, SealedAt: now.UTC(), Generation: generation,
+		Attempt: ref.Attempt, Presented: ref.Presented, SealedAt: now.UTC(), Lineage: of,
 	}
 	ciphertext, err := hpke.Seal(key.public, kdf(), aead(), e.info(), plain)
 	if err != nil {

@@ -51,7 +51,7 @@ func sealWith(tb testing.TB, plain []byte) (*keyring, []byte) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	sealed, err := seal(sealingKey{id: "1", public: private.PublicKey()}, sealRef(), 1, plain, sealTime)
+	sealed, err := seal(sealingKey{id: "1", public: private.PublicKey()}, sealRef(), Lineage{"seed", 1}, plain, sealTime)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -265,7 +265,7 @@ func TestNothingInTheClear(t *testing.T) {
 			places["redis "+key+" "+field] = []byte(key + " " + field + " " + value)
 		}
 	}
-	equal(t, "files and keys", len(places), 6+3) // lock, owner, spent, answer, aside, kept; copy, kept, spent
+	equal(t, "files and keys", len(places), 6+2) // lock, owner, spent, answer, aside, kept; kept, spent
 	private := vault.stored[0].Private.Reveal()
 	for _, secret := range []string{token, successor, "refresh_token", private} {
 		for _, form := range []string{secret, base64.StdEncoding.EncodeToString([]byte(secret))} {

@@ -37,12 +37,12 @@ type spool struct {
 	torn []string // answers that a crash cut off, set aside when the spool was opened
 
 	mu     sync.Mutex
-	held   map[string]bool // attempts whose answer this process is waiting for, or working on
-	sealed map[string]kept // whole answers on disk, by attempt
+	held   map[string]bool   // attempts whose answer this process is waiting for, or working on
+	sealed map[string]onDisk // whole answers on disk, by attempt
 }
 
-// kept is a whole answer on disk.
-type kept struct {
+// onDisk is a whole answer that waits on disk.
+type onDisk struct {
 	ref Ref
 	at  time.Time
 }
@@ -66,7 +66,7 @@ func openSpool(dir string) (*spool, error) {
 		}
 		return nil, fmt.Errorf("lock the spool directory (escrow.dir) %s, which must be on a disk that can: %w", dir, err)
 	}
-	s := &spool{dir: dir, lock: lock, held: map[string]bool{}, sealed: map[string]kept{}}
+	s := &spool{dir: dir, lock: lock, held: map[string]bool{}, sealed: map[string]onDisk{}}
 	if s.owner, err = s.identity(); err == nil {
 		err = s.load()
 	}
@@ -118,7 +118,7 @@ func (s *spool) load() error {
 			s.torn = append(s.torn, attempt)
 			err = s.moveAside(attempt)
 		default:
-			s.sealed[attempt] = kept{e.ref(), e.SealedAt}
+			s.sealed[attempt] = onDisk{e.ref(), e.SealedAt}
 		}
 		if err != nil {
 			return fmt.Errorf("sweep the spool: %w", err)
@@ -168,7 +168,7 @@ func (s *spool) keep(f *os.File, ref Ref, sealed []byte) error {
 		return fmt.Errorf("write the answer to the spool: %w", err)
 	}
 	s.mu.Lock()
-	s.sealed[ref.Attempt] = kept{ref, time.Now()}
+	s.sealed[ref.Attempt] = onDisk{ref, time.Now()}
 	s.mu.Unlock()
 	return nil
 }
@@ -270,19 +270,19 @@ func (s *spool) isHeld(attempt string) bool {
 // waiting returns the answers on disk that nobody in this process works on, the
 // oldest first.
 func (s *spool) waiting() []Ref {
-	return s.list(func(attempt string, _ kept) bool { return !s.held[attempt] })
+	return s.list(func(attempt string, _ onDisk) bool { return !s.held[attempt] })
 }
 
-func (s *spool) list(such func(attempt string, answer kept) bool) []Ref {
+func (s *spool) list(such func(attempt string, answer onDisk) bool) []Ref {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var idle []kept
+	var idle []onDisk
 	for attempt, answer := range s.sealed {
 		if such(attempt, answer) {
 			idle = append(idle, answer)
 		}
 	}
-	slices.SortFunc(idle, func(a, b kept) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.ref.Attempt, b.ref.Attempt)) })
+	slices.SortFunc(idle, func(a, b onDisk) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.ref.Attempt, b.ref.Attempt)) })
 	refs := make([]Ref, len(idle))
 	for i, answer := range idle {
 		refs[i] = answer.ref
@@ -293,7 +293,7 @@ func (s *spool) list(such func(attempt string, answer kept) bool) []Ref {
 // sealedBefore returns the answers that were on disk at a time already, worked on or not, the
 // oldest first; all of them if it is the zero time.
 func (s *spool) sealedBefore(at time.Time) []Ref {
-	return s.list(func(_ string, answer kept) bool { return at.IsZero() || answer.at.Before(at) })
+	return s.list(func(_ string, answer onDisk) bool { return at.IsZero() || answer.at.Before(at) })
 }
 
 func (s *spool) has(attempt string) bool {

@@ -224,7 +224,7 @@ func TestRoom(t *testing.T) {
 			}
 			ref := ref(1)
 			ref.Attempt = test.attempt
-			_, err := r.Room(t.Context(), ref, 1)
+			_, err := r.Room(t.Context(), ref, escrow.Lineage{})
 			if err == nil || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("got %v, want an error that says %q", err, test.says)
 			}
@@ -389,7 +389,7 @@ func TestStanding(t *testing.T) {
 		equal(t, what+", with an age", !oldest.IsZero() && time.Since(oldest) < time.Minute, want > 0)
 	}
 	standing("at first", 0)
-	slot, err := r.Room(t.Context(), ref(1), 1)
+	slot, err := r.Room(t.Context(), ref(1), escrow.Lineage{})
 	must(t, err)
 	standing("with room made", 0)
 	must(t, slot.Seal(t.Context(), []byte("answer")))

@@ -18,28 +18,32 @@ type answerHead struct {
 	Status    int                 `json:"status"`
 	Header    map[string][]string `json:"header,omitempty"`
 	Truncated bool                `json:"truncated,omitempty"`
-	lineage
+	// Generation is the grant's with this answer.
+	Generation int `json:"generation,omitempty"`
+	escrow.Lineage
 }
 
-// lineage says where an answer stands in the life of a grant: which authorization its token
-// comes from, and which generation the grant is with it.
-type lineage struct {
-	Seed       string `json:"seed,omitempty"`
-	Generation int    `json:"generation,omitempty"`
-}
-
-// after reports whether it comes later than what a document holds, in the life of the same
-// authorization.
-func (l lineage) after(doc credential.Grant) bool {
-	return l.Seed != "" && l.Seed == lastSeed(doc) && l.Generation > doc.Generation
+// lineageOf is that of the answer with a grant's refresh token.
+func lineageOf(g credential.Grant) escrow.Lineage {
+	return escrow.Lineage{Seed: lastSeed(g), Rotation: g.Rotation}
 }
 
 // keptHeaders are the headers that a provider's judgement may rest on.
 var keptHeaders = []string{"Content-Type", "Retry-After", "Date"}
 
+// heard is an answer, and what it belongs to.
+type heard struct {
+	refreshers.Answer
+	escrow.Lineage
+	Generation int
+}
+
 // encodeAnswer returns an answer in the form that is sealed.
-func encodeAnswer(a refreshers.Answer, of lineage) []byte {
-	head := answerHead{StartedAt: a.StartedAt.UTC(), Status: a.Status, Header: map[string][]string{}, Truncated: a.Truncated, lineage: of}
+func encodeAnswer(a heard) []byte {
+	head := answerHead{
+		StartedAt: a.StartedAt.UTC(), Status: a.Status, Header: map[string][]string{}, Truncated: a.Truncated,
+		Generation: a.Generation, Lineage: a.Lineage,
+	}
 	for _, name := range keptHeaders {
 		if values := a.Header.Values(name); len(values) > 0 {
 			head.Header[name] = values[:1]
@@ -53,13 +57,13 @@ func encodeAnswer(a refreshers.Answer, of lineage) []byte {
 }
 
 // decodeAnswer is the way back.
-func decodeAnswer(plain []byte) (refreshers.Answer, lineage, error) {
+func decodeAnswer(plain []byte) (heard, error) {
 	line, body, ok := bytes.Cut(plain, []byte{'\n'})
 	var head answerHead
 	if !ok || json.Unmarshal(line, &head) != nil || head.Status == 0 {
-		return refreshers.Answer{}, lineage{}, fmt.Errorf("%w: its form is not known", escrow.ErrUnreadable)
+		return heard{}, fmt.Errorf("%w: its form is not known", escrow.ErrUnreadable)
 	}
-	return refreshers.Answer{
+	return heard{refreshers.Answer{
 		StartedAt: head.StartedAt, Status: head.Status, Header: http.Header(head.Header), Body: body, Truncated: head.Truncated,
-	}, head.lineage, nil
+	}, head.Lineage, head.Generation}, nil
 }

@@ -40,9 +40,6 @@ func (e *Engine) keep(ctx context.Context, t *turn, ref escrow.Ref, result refre
 	if published != nil {
 		return e.storeFailed(t.visit, published)
 	}
-	if t.grant.Intent != nil { // Vault was put back meanwhile, or somebody goes on already
-		return Outcome{Result: as, Due: time.Now().Add(e.limits.recheck()), Memo: t.memo}
-	}
 	return Outcome{Result: as, Due: e.rotationDue(t), Memo: t.memo}
 }
 
@@ -78,6 +75,9 @@ func (t *turn) rotated(result refreshers.Result, startedAt time.Time) credential
 		next.Replace(result.RefreshToken)
 		next.RefreshTokenIssuedAt = startedAt.UTC()
 	}
+	if next.RefreshToken != t.grant.RefreshToken {
+		next.Rotation++
+	}
 	next.Generation = t.nextGeneration()
 	next.AccessToken, next.TokenType = result.AccessToken, result.TokenType
 	next.IssuedAt, next.ExpiresAt = startedAt.UTC(), result.ExpiresAt.UTC()
@@ -88,7 +88,7 @@ func (t *turn) rotated(result refreshers.Result, startedAt time.Time) credential
 // document is read anew when it has become old: the call, or a wait, took long. On
 // success t holds what is in Vault.
 func (e *Engine) commit(ctx context.Context, t *turn, ref escrow.Ref, next credential.Grant) error {
-	line, over := lineage{lastSeed(t.grant), next.Generation}, t.read
+	over := t.read
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, e.limits.CommitRetryMax) {
 		read, err := e.writeGrant(ctx, t.entry.ID, next, over)
 		if err == nil {
@@ -101,12 +101,12 @@ func (e *Engine) commit(ctx context.Context, t *turn, ref escrow.Ref, next crede
 		}
 		doc, read, readErr := e.readGrant(ctx, t.entry.ID)
 		if readErr == nil {
-			switch readBack(doc, next, ref.Presented, line) {
+			switch readBack(doc, next, ref.Presented) {
 			case foundOurs:
 				t.grant, t.read = doc, read
 				return nil
 			case foundPutBack:
-				next = e.claimed(next)
+				next = e.claimed(t, next)
 			case foundOther:
 				return errOvertaken
 			}
@@ -152,13 +152,13 @@ const (
 	foundOther                  // neither: a new seed has overtaken us
 )
 
-func readBack(doc, next credential.Grant, presented string, line lineage) found {
+func readBack(doc, next credential.Grant, presented string) found {
 	switch {
 	case doc.AccessToken == next.AccessToken && doc.RefreshToken == next.RefreshToken:
 		return foundOurs
-	case doc.State == "" || fits(doc, presented, line.Seed):
+	case doc.State == "" || fits(doc, presented, lastSeed(next)):
 		return foundPresented
-	case line.after(doc) && !doc.Held(next.RefreshToken):
+	case lineageOf(next).After(lineageOf(doc)) && !doc.Held(next.RefreshToken):
 		return foundPutBack
 	default:
 		return foundOther

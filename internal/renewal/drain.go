@@ -31,7 +31,6 @@ var errNotNow = errors.New("a person must store or correct the credential first"
 // queue can be told.
 func (e *Engine) Drain(ctx context.Context) []credential.ID {
 	e.Escrow.CopyAgain(ctx, time.Now())
-	e.watchClaims(ctx)
 	var touched []credential.ID
 	for _, ref := range e.Escrow.Waiting() {
 		if ctx.Err() != nil {
@@ -56,6 +55,7 @@ func (e *Engine) Drain(ctx context.Context) []credential.ID {
 		e.Log.Warn().Err(err).Str("tenant", ref.ID.Tenant).Str("credential", ref.ID.Name).Str("attempt", ref.Attempt).
 			Msg("a sealed answer waits in the spool")
 	}
+	e.watchClaims(ctx)
 	return touched
 }
 

@@ -308,7 +308,7 @@ func hostHealth(ctx context.Context, err error) Health {
 	switch {
 	case err == nil:
 		return HostUp
-	case ctx.Err() != nil, errors.Is(err, escrow.ErrSpent):
+	case ctx.Err() != nil, errors.Is(err, escrow.ErrSpent), errors.Is(err, escrow.ErrTooSoon):
 		return HostUnknown
 	case credential.KindOf(err) == credential.KindAmbiguous, code == credential.CodeNotConnected, strings.HasPrefix(code, "http_5"):
 		return HostDown

@@ -23,10 +23,12 @@ type exchange struct {
 	provider string
 	doer     refreshers.Doer
 	ref      escrow.Ref
-	line     lineage
-	slot     *escrow.Slot
-	probe    bool
-	log      zerolog.Logger
+	of       escrow.Lineage
+	// generation is the grant's with the answer.
+	generation int
+	slot       *escrow.Slot
+	probe      bool
+	log        zerolog.Logger
 
 	// marked: the spent list was told that the token goes out.
 	marked    bool
@@ -37,7 +39,7 @@ type exchange struct {
 // gate runs on the open connection just before the first byte.
 func (x *exchange) gate(ctx context.Context) error {
 	err := x.engine.Escrow.Present(ctx, x.ref.Presented, x.probe)
-	x.marked = !errors.Is(err, escrow.ErrSpent) && !errors.Is(err, escrow.ErrTooSoon)
+	x.marked = !errors.Is(err, escrow.ErrSpent)
 	return err
 }
 
@@ -50,7 +52,7 @@ func (x *exchange) Do(ctx context.Context, req *http.Request) (refreshers.Answer
 	x.startedAt = answer.StartedAt
 	sealing, cancel := context.WithTimeout(context.WithoutCancel(ctx), sealLimit)
 	defer cancel()
-	if err := x.slot.Seal(sealing, encodeAnswer(answer, x.line)); err != nil {
+	if err := x.slot.Seal(sealing, encodeAnswer(heard{answer, x.of, x.generation})); err != nil {
 		x.engine.Observer.Event(EventNotSealed, x.provider)
 		x.log.Error().Err(err).Msg("the provider's answer could be kept nowhere but in memory; it is being committed from there")
 	} else {
@@ -74,6 +76,8 @@ func (e *Engine) refused(ctx context.Context, t *turn, x *exchange, err error) O
 		e.letGo(ctx, t.visit, x.ref, err)
 	}
 	switch {
+	case errors.Is(err, escrow.ErrTooSoon): // Vault has forgotten a probe
+		return e.waitForIntent(ctx, t, t.grant.Intent.BeganAt.Add(e.limits.InFlightBound))
 	case errors.Is(err, escrow.ErrSpent) && !x.probe:
 		// Presented before, with an outcome that this document does not know: a
 		// recorded probe decides, unless the token is known to have been rotated.

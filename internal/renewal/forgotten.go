@@ -10,13 +10,13 @@ import (
 	"refresher/refreshers"
 )
 
-// This is what happens when Vault was put back to before a commit. The token that it holds
+// This file deals with a Vault that was put back to before a commit. The token that it holds
 // then has been rotated, and the provider will not take it again; but the answer to a later
 // rotation of the same authorization may be kept, with the token that lives.
 //
 // That token may have been presented as well, by a rotation that Vault has forgotten too and
-// whose answer is under way. So it is written with an open claim: it serves at once, and is
-// presented when that was watched for one in-flight bound, as a recorded probe.
+// whose answer is under way. So it is written with an open claim: it serves at once. When it is
+// due the claim is watched for one in-flight bound, and it goes out as a recorded probe.
 
 // errNotKnown means that it cannot be known yet whether a later answer is kept.
 var errNotKnown = errors.New("whether a later answer is kept cannot be known yet")
@@ -24,7 +24,7 @@ var errNotKnown = errors.New("whether a later answer is kept cannot be known yet
 // bringForward gives a grant the latest token that is kept of it, if that is later than its
 // own. It reports whether the visit is over.
 func (e *Engine) bringForward(ctx context.Context, t *turn) (Outcome, bool) {
-	answers, err := e.Escrow.All(ctx, t.entry.ID)
+	answers, err := e.Escrow.After(ctx, t.entry.ID, lineageOf(t.grant))
 	if err != nil {
 		return e.storeFailed(t.visit, fmt.Errorf("%w: %w", errNotKnown, err)), true
 	}
@@ -34,7 +34,7 @@ func (e *Engine) bringForward(ctx context.Context, t *turn) (Outcome, bool) {
 		if err != nil {
 			continue // it brought no token
 		}
-		if next := t.later(result, of); next != nil && (latest == nil || next.Generation > latest.Generation) {
+		if next := t.later(result, of); next != nil && (latest == nil || next.Rotation > latest.Rotation) {
 			latest = next
 		}
 	}
@@ -47,40 +47,59 @@ func (e *Engine) bringForward(ctx context.Context, t *turn) (Outcome, bool) {
 // later returns the grant as it is after an answer, nil if it is further on already, or if
 // the answer belongs to another authorization.
 func (t *turn) later(result refreshers.Result, of heard) *credential.Grant {
-	if result.RefreshToken == "" || !of.after(t.grant) || t.grant.Held(result.RefreshToken) {
+	if result.RefreshToken == "" || !of.After(lineageOf(t.grant)) || t.grant.Held(result.RefreshToken) {
 		return nil
 	}
 	next := t.rotated(result, of.StartedAt)
-	next.Generation = max(next.Generation, of.Generation)
+	next.Rotation, next.Generation = of.Rotation, max(next.Generation, of.Generation)
 	return &next
 }
 
 // forward writes a later grant, with a claim, and publishes it.
 func (e *Engine) forward(ctx context.Context, t *turn, next credential.Grant) Outcome {
-	if err := e.putGrant(ctx, t, e.claimed(next)); err != nil {
+	if err := e.putGrant(ctx, t, e.claimed(t, next)); err != nil {
 		return e.storeFailed(t.visit, fmt.Errorf("bring the grant forward to a later token: %w", err))
 	}
 	e.Observer.Event(EventBroughtForward, t.cred.Provider)
-	t.log.Warn().Int("generation", next.Generation).Msg("Vault was put back to before this token; an answer that was kept brings the grant forward")
+	t.log.Warn().Int("rotation", next.Rotation).Msg("Vault was put back to before this token; an answer that was kept brings the grant forward")
 	if err := e.publishGrant(ctx, t); err != nil {
 		return e.storeFailed(t.visit, err)
 	}
-	return Outcome{Result: ResultRecovered, Due: time.Now().Add(e.limits.recheck()), Memo: t.memo}
+	return Outcome{Result: ResultRecovered, Due: e.rotationDue(t), Memo: t.memo}
 }
 
 // claimed returns a grant with a claim on whatever presentation of its token may be forgotten.
-func (e *Engine) claimed(g credential.Grant) credential.Grant {
-	g.State, g.Intent = credential.GrantIntent, &credential.Intent{
+// Nothing is done about it before the grant is due.
+func (e *Engine) claimed(t *turn, next credential.Grant) credential.Grant {
+	ahead := *t
+	ahead.grant = next
+	next.State, next.Intent = credential.GrantIntent, &credential.Intent{
 		Attempt: randomHex(), Owner: e.Escrow.Owner(), BeganAt: time.Now().UTC(), Claim: true, Foreign: true,
+		NotBefore: e.rotationDue(&ahead),
 	}
-	return g
+	return next
 }
 
-// dead publishes that a grant is dead, unless a later token has turned up. That Redis cannot
-// say is no reason to wait: the grant was given up when it could.
-func (e *Engine) dead(ctx context.Context, t *turn) Outcome {
-	if outcome, done := e.bringForward(ctx, t); done && !errors.Is(outcome.Err, errNotKnown) {
+// probe presents the token again, unless a later one is within reach. Whether there is one in
+// Redis counts for nothing if every answer would have come to this process's own spool.
+func (e *Engine) probe(ctx context.Context, t *turn) Outcome {
+	outcome, done := e.bringForward(ctx, t)
+	if done && !(errors.Is(outcome.Err, errNotKnown) && t.ownAttempts(e.Escrow.Owner())) {
 		return outcome
 	}
-	return e.publishDead(ctx, t)
+	return e.present(ctx, t, true)
+}
+
+// dead publishes that a grant is dead, unless a later token has turned up. If that cannot be
+// known, it is looked at again soon.
+func (e *Engine) dead(ctx context.Context, t *turn) Outcome {
+	outcome, done := e.bringForward(ctx, t)
+	if done && !errors.Is(outcome.Err, errNotKnown) {
+		return outcome
+	}
+	published := e.publishDead(ctx, t)
+	if done && published.Err == nil {
+		published.Due = earliest(published.Due, time.Now().Add(e.limits.AskPersonEvery))
+	}
+	return published
 }

@@ -1,12 +1,14 @@
 package renewal_test
 
 import (
+	"errors"
 	"maps"
 	"net/http"
 	"testing"
 	"time"
 
 	"refresher/internal/credential"
+	"refresher/internal/escrow"
 	"refresher/internal/providersim"
 	"refresher/internal/renewal"
 )
@@ -97,7 +99,7 @@ func TestVaultPutBack(t *testing.T) {
 				if tc.lost != nil {
 					tc.lost(s)
 				}
-				for range 100 {
+				for range 2 * 60 * 10 {
 					pass(30 * time.Second)
 					s.Drain(t.Context())
 					if out := s.Renew(t.Context(), forced(acme)); out.Result == renewal.ResultRecovered {
@@ -174,7 +176,7 @@ func TestVaultPutBackBeforeACommit(t *testing.T) {
 				want(t, "published", s.token(acme).AccessToken, s.grant(acme).AccessToken)
 				want(t, "claimed", s.grant(acme).Intent.Claim, true)
 				want(t, "brought forward", s.events.count(renewal.EventBroughtForward), 1)
-				for range 25 {
+				for range 2 * 60 * 5 {
 					pass(30 * time.Second)
 					s.Drain(t.Context())
 					s.Renew(t.Context(), entry(acme))
@@ -208,6 +210,172 @@ func TestProbeThatVaultForgot(t *testing.T) {
 			pass(5 * time.Minute)
 		}
 		want(t, "state", s.grant(acme).State, credential.GrantIdle)
+	})
+}
+
+// TestLatestOfSeveral: this replica's spool has an older answer than Redis. The published
+// token's generation, which was not put back, says nothing of the refresh token's place.
+func TestLatestOfSeveral(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, s *stopped) {
+		other := s.engine(s.world.replica(t.TempDir()))
+		s.Renew(t.Context(), entry(acme))
+		back := s.copied()
+		s.anew()
+		pass(time.Hour)
+		want(t, "the other", other.Renew(t.Context(), forced(acme)).Result, renewal.ResultRenewed)
+		newest := s.copied()
+		s.store.mu.Lock()
+		s.store.grants[acme] = back.grant
+		s.store.mu.Unlock()
+		want(t, "result", s.anew().Result, renewal.ResultRecovered)
+		want(t, "refresh token", s.grant(acme).RefreshToken, newest.grant.RefreshToken)
+	})
+}
+
+// TestForgottenFromTheBeginning: Vault was put back to before the grant's first write, and what
+// is committed then knows its place in the life of the seed.
+func TestForgottenFromTheBeginning(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, s *stopped) {
+		dir := t.TempDir()
+		other := s.engine(s.world.replica(t.TempDir()))
+		other.Renew(t.Context(), entry(acme))
+		pass(time.Hour)
+		other.Renew(t.Context(), forced(acme))
+		s.moveTo(s.world.replica(dir))
+		s.store.on(dieAt("before grant.write", 2))
+		died := make(chan struct{})
+		go func() {
+			defer close(died)
+			s.anew()
+		}()
+		<-died
+		s.store.on(func(string) error { return nil })
+		want(t, "error", s.escrow.Close(), nil)
+		s.putBack(copyOf{})
+		s.moveTo(s.world.replica(dir))
+		want(t, "drained", len(s.Drain(t.Context())), 1)
+		want(t, "rotation", s.grant(acme).Rotation, 3)
+		want(t, "result", s.anew().Result, renewal.ResultRenewed)
+		living := s.grant(acme).RefreshToken
+		pass(5 * time.Hour)
+		s.sims.Checkfront.Inject(providersim.Fault{Times: 1, Status: http.StatusBadGateway})
+		pass(time.Hour)
+		other.Renew(t.Context(), forced(acme))
+		want(t, "refresh token", s.grant(acme).RefreshToken, living)
+		want(t, "set aside", s.events.count(renewal.EventSetAside), 0)
+	})
+}
+
+// TestSeedThatVaultForgot: a tool stores the newest seed again after a restore to before it. Its
+// life goes on where it was.
+func TestSeedThatVaultForgot(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, s *stopped) {
+		s.Renew(t.Context(), entry(acme))
+		back := s.copied()
+		seed, err := s.sims.Checkfront.Authorize(s.app.ClientID)
+		want(t, "error", err, nil)
+		s.seed(seed)
+		s.anew()
+		want(t, "result", s.anew().Result, renewal.ResultRenewed)
+		newest := s.copied()
+		s.putBack(back)
+		want(t, "result", s.anew().Result, renewal.ResultRecovered)
+		want(t, "refresh token", s.grant(acme).RefreshToken, newest.grant.RefreshToken)
+		noReuse(t, s.world)
+	})
+}
+
+// TestProbeLooksForALaterToken: the answer to an open intent was committed and kept, and Vault
+// put back. Redis has forgotten that the token was spent; it is not presented again.
+func TestProbeLooksForALaterToken(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, s *stopped) {
+		s.Renew(t.Context(), entry(acme))
+		var open copyOf
+		s.stopAt("after grant.write", 1, 0, func() { open = s.copied() })
+		s.anew()
+		newest, calls := s.copied(), s.sims.Checkfront.Ledger().Calls()
+		s.putBack(open)
+		clear(s.copies.marks)
+		s.moveTo(s.world.replica(t.TempDir()))
+		for s.grant(acme).Generation < newest.grant.Generation {
+			pass(30 * time.Second)
+			s.Drain(t.Context())
+			s.Renew(t.Context(), entry(acme))
+		}
+		want(t, "refresh token", s.grant(acme).RefreshToken, newest.grant.RefreshToken)
+		want(t, "calls", s.sims.Checkfront.Ledger().Calls(), calls)
+	})
+}
+
+// TestKeyOfAKeptAnswer: the key is missing that the last answer was sealed to. Vault was put
+// back, as the spent list knows: the grant waits for the key, as an answer in the spool would.
+func TestKeyOfAKeptAnswer(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, s *stopped) {
+		s.Renew(t.Context(), entry(acme))
+		back := s.copied()
+		s.anew()
+		s.putBack(back)
+		stored := s.keys.keys
+		other, err := escrow.NewKey("2", time.Now())
+		want(t, "error", err, nil)
+		s.keys.keys = []escrow.Key{other}
+		for range 20 {
+			s.anew()
+			want(t, "given up", s.grant(acme).State == credential.GrantDead, false)
+		}
+		s.keys.keys = append(stored, other)
+		s.anew()
+		want(t, "brought forward", s.events.count(renewal.EventBroughtForward), 1)
+		noReuse(t, s.world)
+	})
+}
+
+// TestBroughtForwardRestsUntilItIsDue: its token serves, and whoever may have presented it has
+// until then to come back.
+func TestBroughtForwardRestsUntilItIsDue(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, s *stopped) {
+		s.Renew(t.Context(), entry(acme))
+		back := s.copied()
+		s.anew()
+		issued, calls := time.Now(), s.sims.Checkfront.Ledger().Calls()
+		s.putBack(back)
+		out := s.anew()
+		want(t, "result", out.Result, renewal.ResultRecovered)
+		want(t, "comes back when it is due", out.Due, s.grant(acme).Intent.NotBefore)
+		if life := out.Due.Sub(issued); life < 2*time.Hour || life > 3*time.Hour {
+			t.Errorf("it is due after %s of its four hours", life)
+		}
+		want(t, "the age of its intent", out.Memo.IntentSince.After(time.Now()), true)
+		for s.sims.Checkfront.Ledger().Calls() == calls {
+			pass(30 * time.Second)
+			s.Drain(t.Context())
+			s.Renew(t.Context(), entry(acme))
+		}
+		want(t, "it was watched for one in-flight bound", time.Since(out.Due).Round(time.Minute), 10*time.Minute)
+	})
+}
+
+// TestRefusalWithoutRedis: the provider's word counts though Redis cannot say whether a later
+// token is kept; the dead grant is looked at again soon.
+func TestRefusalWithoutRedis(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, s *stopped) {
+		s.Renew(t.Context(), entry(acme))
+		pass(5 * time.Hour)
+		s.copies.setDown(errors.New("redis is away"))
+		s.sims.Checkfront.Inject(providersim.Fault{Times: 1, Status: http.StatusBadRequest, Error: "invalid_grant"})
+		s.anew()
+		want(t, "state", s.grant(acme).State, credential.GrantDead)
+		want(t, "status", s.token(acme).Status, credential.StatusNeedsAuthorization)
+		want(t, "looked at again", time.Until(s.Renew(t.Context(), entry(acme)).Due) <= time.Hour, true)
+		s.copies.setDown(nil)
+		want(t, "and rarely then", time.Until(s.Renew(t.Context(), entry(acme)).Due) > time.Hour, true)
 	})
 }
 

@@ -159,12 +159,13 @@ type copies struct {
 	mu    sync.Mutex
 	data  map[escrow.Ref][]byte
 	kept  map[credential.ID][]byte
+	last  map[credential.ID]escrow.Lineage
 	marks map[string]string
 	down  error
 }
 
 func newCopies() *copies {
-	return &copies{data: map[escrow.Ref][]byte{}, kept: map[credential.ID][]byte{}, marks: map[string]string{}}
+	return &copies{data: map[escrow.Ref][]byte{}, kept: map[credential.ID][]byte{}, last: map[credential.ID]escrow.Lineage{}, marks: map[string]string{}}
 }
 
 func (c *copies) setDown(err error) {
@@ -195,11 +196,11 @@ func (c *copies) Delete(_ context.Context, ref escrow.Ref) error {
 	return c.down
 }
 
-func (c *copies) Keep(_ context.Context, ref escrow.Ref, _ int, sealed []byte) error {
+func (c *copies) Keep(_ context.Context, ref escrow.Ref, of escrow.Lineage, sealed []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.down == nil {
-		c.kept[ref.ID] = sealed
+	if c.down == nil && !c.last[ref.ID].After(of) {
+		c.kept[ref.ID], c.last[ref.ID] = sealed, of
 	}
 	delete(c.data, ref)
 	return c.down

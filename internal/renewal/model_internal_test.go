@@ -35,11 +35,10 @@ func rules() model.Rules {
 			})
 			return steps[next]
 		},
-		ReadBack: func(doc, next credential.Grant, presented, seed string, generation int) model.Found {
-			return finds[readBack(doc, next, presented, lineage{seed, generation})]
+		ReadBack: func(doc, next credential.Grant, presented string) model.Found {
+			return finds[readBack(doc, next, presented)]
 		},
 		Presented: presented,
-		LastSeed:  lastSeed,
 	}
 }
 

@@ -46,5 +46,8 @@ func noteGrant(memo *credential.Memo, grant credential.Grant, method refreshers.
 	}
 	if grant.Intent != nil {
 		memo.IntentSince = grant.Intent.BeganAt
+		if grant.Intent.Claim { // what was brought forward rests until it is due
+			memo.IntentSince = latest(grant.Intent.BeganAt, grant.Intent.NotBefore)
+		}
 	}
 }

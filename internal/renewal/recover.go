@@ -110,7 +110,7 @@ func (e *Engine) bringHome(ctx context.Context, t *turn, ref escrow.Ref, result 
 		return e.unfitting(ctx, t, ref, result, of)
 	}
 	if absent && of.Seed != "" {
-		t.grant.Seeds = []string{of.Seed}
+		t.grant.Seeds, t.grant.Rotation = []string{of.Seed}, of.Rotation-1
 	}
 	outcome := e.keep(ctx, t, ref, result, of.StartedAt, ResultRecovered)
 	if outcome.Err == nil {
@@ -123,8 +123,8 @@ func (e *Engine) bringHome(ctx context.Context, t *turn, ref escrow.Ref, result 
 // unfitting deals with an answer to another token than the document holds.
 func (e *Engine) unfitting(ctx context.Context, t *turn, ref escrow.Ref, result refreshers.Result, of heard) (Outcome, bool) {
 	if t.grant.Held(result.RefreshToken) {
-		// It was committed, here or by another replica from Redis, and rotated since.
-		if err := e.Escrow.Delete(ctx, ref); err != nil {
+		// It was committed, here or by another replica from Redis, and followed by others.
+		if err := e.clear(ctx, t, ref); err != nil {
 			t.log.Warn().Err(err).Msg("an answer that was committed long ago stays in the spool for now")
 		}
 		return Outcome{}, false
@@ -163,22 +163,16 @@ func (t *turn) ownAttempts(owner string) bool {
 // judge asks the provider what a sealed answer means. The token that it answers is
 // known by its hash alone once the document has another.
 func (e *Engine) judge(ctx context.Context, t *turn, ref escrow.Ref, plain []byte) (refreshers.Result, heard, error) {
-	answer, line, err := decodeAnswer(plain)
+	of, err := decodeAnswer(plain)
 	if err != nil {
 		return refreshers.Result{}, heard{}, err
 	}
-	call := t.call("", replay(answer))
+	call := t.call("", replay(of.Answer))
 	if call.RefreshToken.Hash() != ref.Presented {
 		call.RefreshToken = "known-by-its-hash-alone"
 	}
 	result, err := t.method.Refresher.Renew(ctx, call)
-	return result, heard{answer.StartedAt, line}, err
-}
-
-// heard is when a sealed answer was asked for, and what it belongs to.
-type heard struct {
-	StartedAt time.Time
-	lineage
+	return result, of, err
 }
 
 // claim is the first half of taking over someone else's intent: say so with a
@@ -207,7 +201,9 @@ func (e *Engine) lost(ctx context.Context, t *turn, probe bool, cause error) Out
 	if outcome, changed := e.changedMeanwhile(ctx, t); changed {
 		return outcome
 	}
-	if outcome, done := e.bringForward(ctx, t); done {
+	// The spent list knows that Vault was put back, and nothing goes out while Redis is away.
+	// A refusal counts at once: a dead grant is looked at again.
+	if outcome, done := e.bringForward(ctx, t); done && (errors.Is(cause, escrow.ErrSpent) || !errors.Is(outcome.Err, errNotKnown)) {
 		return outcome
 	}
 	if e.early(t).After(t.grant.Intent.BeganAt) && !errors.Is(cause, escrow.ErrSpent) {

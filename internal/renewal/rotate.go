@@ -92,7 +92,19 @@ func (e *Engine) staleSeed(ctx context.Context, t *turn, seed credential.Secret)
 	if t.grant.RefreshToken == "" || t.grant.State == credential.GrantDead {
 		return false, nil
 	}
-	return e.Escrow.Spent(ctx, seed.Hash())
+	spent, err := e.Escrow.Spent(ctx, seed.Hash())
+	if !spent || err != nil {
+		return false, err
+	}
+	continued, err := e.continues(ctx, t, seed)
+	return !continued, err
+}
+
+// continues reports whether an answer is kept from the life of a seed: it was adopted, and
+// Vault was put back to before that.
+func (e *Engine) continues(ctx context.Context, t *turn, seed credential.Secret) (bool, error) {
+	answers, err := e.Escrow.After(ctx, t.entry.ID, escrow.Lineage{Seed: seed.Hash()})
+	return len(answers) > 0, err
 }
 
 // rememberSeed takes a stale seed down as seen, and changes nothing else.
@@ -121,7 +133,7 @@ func (e *Engine) carryOut(ctx context.Context, t *turn) Outcome {
 	case stepPresent:
 		return e.present(ctx, t, false)
 	case stepProbe:
-		return e.present(ctx, t, true)
+		return e.probe(ctx, t)
 	case stepClaim:
 		return e.claim(ctx, t)
 	case stepWatch:
@@ -220,8 +232,8 @@ func (e *Engine) present(ctx context.Context, t *turn, probe bool) Outcome {
 	}
 	defer pass.Done(HostUnknown)
 	ref := escrow.Ref{ID: t.entry.ID, Attempt: randomHex(), Presented: t.grant.RefreshToken.Hash()}
-	line := lineage{Seed: lastSeed(t.grant), Generation: t.nextGeneration()}
-	slot, err := e.Escrow.Room(ctx, ref, line.Generation)
+	of := escrow.Lineage{Seed: lastSeed(t.grant), Rotation: t.grant.Rotation + 1}
+	slot, err := e.Escrow.Room(ctx, ref, of)
 	if err != nil {
 		e.Observer.Event(EventNoRoom, t.cred.Provider)
 		return e.storeFailed(t.visit, fmt.Errorf("no rotation begins, because its answer could not be kept: %w", err))
@@ -237,7 +249,7 @@ func (e *Engine) present(ctx context.Context, t *turn, probe bool) Outcome {
 	if probe {
 		e.Observer.Event(EventProbe, t.cred.Provider)
 	}
-	exchange := &exchange{engine: e, provider: t.cred.Provider, ref: ref, line: line, slot: slot, probe: probe, log: t.log}
+	exchange := &exchange{engine: e, provider: t.cred.Provider, ref: ref, of: of, generation: t.nextGeneration(), slot: slot, probe: probe, log: t.log}
 	exchange.doer = e.Provider.Once(sendBy, e.limits.RotationTimeout, exchange.gate)
 	result, err := t.method.Refresher.Renew(ctx, t.call(ref.Attempt, exchange))
 	pass.Done(hostHealth(ctx, err))

@@ -33,9 +33,9 @@ type redis struct {
 
 // keptAnswer is the last committed answer of a credential.
 type keptAnswer struct {
-	attempt    string
-	generation int
-	sealed     []byte
+	attempt string
+	of      escrow.Lineage
+	sealed  []byte
 }
 
 type held struct {
@@ -93,10 +93,10 @@ func (r redisOf) Delete(ctx context.Context, ref escrow.Ref) error {
 }
 
 // Keep implements escrow.Copies.
-func (r redisOf) Keep(ctx context.Context, ref escrow.Ref, generation int, sealed []byte) error {
+func (r redisOf) Keep(ctx context.Context, ref escrow.Ref, of escrow.Lineage, sealed []byte) error {
 	return r.do(ctx, "copy.keep", r.world.book.name(ref.Attempt), func(redis *redis) {
-		if generation >= redis.kept[ref.ID].generation {
-			redis.kept[ref.ID] = keptAnswer{ref.Attempt, generation, slices.Clone(sealed)}
+		if !redis.kept[ref.ID].of.After(of) {
+			redis.kept[ref.ID] = keptAnswer{ref.Attempt, of, slices.Clone(sealed)}
 		}
 		delete(redis.copies, ref)
 	})

@@ -104,7 +104,7 @@ func (c circumstances) putBackAfter(at time.Time, a *attempt, d *death) string {
 		case !s.copied.Before(at) || !s.fault.Until.After(at):
 		case c.authorizedIn(a.ID, s.copied, s.fault.Until):
 			return "Vault was put back to an older copy, from before a new authorization"
-		case a.Copied.IsZero(), c.redisLost(a.Copied, d.At):
+		case a.Copied.IsZero(), c.redisLost(a.Spooled, d.At):
 			return "Vault was put back to an older copy, from before the commit, and Redis had lost the answer"
 		}
 	}
@@ -172,6 +172,8 @@ func (f *Fault) withholds(a *attempt) bool {
 	switch {
 	case f.Boundary != Request && f.Boundary != Answer:
 		return false
+	case f.Kind == SetBack: // the step waits until it is done
+		return !written && f.Until.Sub(f.At) > rotationTimeout/2
 	case f.Kind == Delay:
 		return !written && f.span(shortestDelay, longestDelay) > rotationTimeout/2
 	case f.Kind == Pause, f.Kind == Cut:

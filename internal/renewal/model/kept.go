@@ -30,7 +30,7 @@ func (k kept) or(other kept) kept {
 	return other
 }
 
-// isLater is isLater of package renewal.
+// isLater is escrow.Lineage.After: an index says how often the token was replaced.
 func (m *machine) isLater(g document, k kept) bool {
 	return k.token != 0 && g.rt != 0 && k.seed == g.newest && k.token.family() == g.rt.family() && k.token.index() > g.rt.index()
 }
@@ -73,7 +73,7 @@ func (m *machine) bringForward(w int, me *worker) {
 
 // claimed is Engine.claimed.
 func (m *machine) claimed(n *State, w int, me *worker) {
-	me.grant.state, me.grant.later = intent, false
+	me.grant.state, me.grant.later = intent, true
 	me.grant.open = n.newAttempt(facts{
 		token: me.grant.rt, seed: me.grant.newest, owner: n.processes[m.opts.home(w)].owner, age: me.waited, claim: true, foreign: true,
 	})

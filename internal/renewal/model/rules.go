@@ -27,11 +27,9 @@ type Rules struct {
 	// Decide is what a visit does about a grant for which no sealed answer was found.
 	Decide func(Situation) Step
 	// ReadBack is what a failed commit finds in the document.
-	ReadBack func(doc, next credential.Grant, presentedHash, seed string, generation int) Found
+	ReadBack func(doc, next credential.Grant, presentedHash string) Found
 	// Presented are the attempts of an open intent that may have carried the token out.
 	Presented func(*credential.Intent) []string
-	// LastSeed is what tells one authorization from the next.
-	LastSeed func(credential.Grant) string
 }
 
 // Situation is all that Decide rests on.
@@ -87,7 +85,7 @@ func (s *State) grant(d document) credential.Grant {
 	g := credential.Grant{
 		State:        [...]credential.GrantState{"", credential.GrantIdle, credential.GrantIntent, credential.GrantDead}[d.state],
 		RefreshToken: secret("refresh", d.rt), AccessToken: secret("access", d.at),
-		Generation: int(d.gen), ExpiresAt: s.expiry(d.at),
+		Generation: int(d.gen), Rotation: int(d.rt.index()), ExpiresAt: s.expiry(d.at),
 	}
 	for seed := token(1); seed < tokens; seed++ {
 		if d.adopted(seed) && seed != d.newest {

@@ -10,8 +10,7 @@ func (m *machine) keep(n *State, w int, me *worker) {
 	if p := &n.processes[m.opts.home(w)]; !p.stuck {
 		p.spent = p.spent.with(presented, markRotated)
 	}
-	me.gen = max(me.grant.gen, me.gen) + 1 // turn.rotated
-	me.pc, me.line = commit, me.gen
+	me.pc, me.gen = commit, max(me.grant.gen, me.gen)+1 // turn.rotated
 }
 
 // rotated is turn.rotated.
@@ -64,7 +63,7 @@ func (m *machine) readBack(w int, me *worker) {
 	}
 	doc := m.s.vault.grant
 	presented := hashes[m.s.facts[me.att].token]
-	switch m.rules.ReadBack(m.s.grant(doc), m.s.grant(m.rotated(me)), presented, m.rules.LastSeed(m.s.grant(me.grant)), int(me.line)) {
+	switch m.rules.ReadBack(m.s.grant(doc), m.s.grant(m.rotated(me)), presented) {
 	case FoundOurs:
 		m.does(w, "reads back that its commit is done", func(n *State, me *worker) {
 			n.reads(me)
@@ -143,14 +142,14 @@ func (m *machine) changedMeanwhile(w int, me *worker) {
 		m.does(w, "finds that something changed meanwhile", func(n *State, _ *worker) { n.rest(w) })
 	case !m.lookedAgain(w, me):
 		later, sure := m.later(w, me.grant)
-		if !sure {
+		if !sure && me.answer != refused {
 			m.does(w, "cannot know whether a later answer was kept", func(n *State, _ *worker) { n.rest(w) })
 			return
 		}
 		m.does(w, "finds nothing that changed", func(n *State, me *worker) {
 			n.reads(me)
 			switch {
-			case later != 0:
+			case sure && later != 0:
 				me.pc = bringForward
 			case !n.expired(me.grant.at):
 				me.pc = putOff

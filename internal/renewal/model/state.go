@@ -143,13 +143,12 @@ type worker struct {
 	answer   answer
 	waited   uint8 // since the send deadline began to run
 	probe    bool
-	held     bool  // a Slot is open: Escrow.Held(att)
-	drain    bool  // commit tries once
-	room     bool  // there was room for the answer before the intent
-	excused  bool  // no spent list that could be asked knew the token
-	underWay bool  // the request is on its way to the provider
-	line     uint8 // the generation that the commit began with
-	forward  bool  // the commit comes with a claim: Vault was put back
+	held     bool // a Slot is open: Escrow.Held(att)
+	drain    bool // commit tries once
+	room     bool // there was room for the answer before the intent
+	excused  bool // no spent list that could be asked knew the token
+	underWay bool // the request is on its way to the provider
+	forward  bool // the commit comes with a claim: Vault was put back
 }
 
 // process is a replica.

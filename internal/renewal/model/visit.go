@@ -246,7 +246,7 @@ func (m *machine) carryOut(w int, me worker) {
 	case Present:
 		m.present(w, me, false)
 	case Probe:
-		m.present(w, me, true)
+		m.probe(w, me)
 	case Claim:
 		m.begins(w, me, "wants to take the open intent over", func(_ *State, me *worker) { me.pc = claim })
 	case Watch:
@@ -262,6 +262,16 @@ func (m *machine) carryOut(w int, me worker) {
 		} else if !m.s.vault.person && m.s.vault.gen <= me.grant.gen {
 			m.begins(w, me, "finds the grant dead", func(_ *State, me *worker) { me.pc = publishDead })
 		}
+	}
+}
+
+// probe is Engine.probe.
+func (m *machine) probe(w int, me worker) {
+	switch later, sure := m.later(w, me.grant); {
+	case sure && later != 0:
+		m.begins(w, me, "finds a later token instead of probing", func(_ *State, me *worker) { me.pc = bringForward })
+	case sure || m.ownAttempts(w, me.grant):
+		m.present(w, me, true)
 	}
 }
 
