@@ -174,7 +174,8 @@ func TestVaultPutBackBeforeACommit(t *testing.T) {
 				}
 				want(t, "generation", s.grant(acme).Generation, 3)
 				want(t, "published", s.token(acme).AccessToken, s.grant(acme).AccessToken)
-				want(t, "claimed", s.grant(acme).Intent.Claim, true)
+				intent := s.grant(acme).Intent
+				want(t, "claimed", intent != nil && intent.Claim, true)
 				want(t, "brought forward", s.events.count(renewal.EventBroughtForward), 1)
 				for range 2 * 60 * 5 {
 					pass(30 * time.Second)
