@@ -102,11 +102,11 @@ func (l Limits) decideOther(s situation) (step, time.Time) {
 // the owner, if alive, one in-flight bound with Vault readable to commit an answer. Since
 // a claim presents nothing, anybody who saw that bound pass may go on, whoever made it:
 // its maker may be gone by then, or restarted again and again. What was brought forward
-// rests until it is due.
+// rests until it is due, or somebody asks for it.
 func (l Limits) decideClaim(s situation) (step, time.Time) {
 	left := l.InFlightBound - s.watched
 	switch {
-	case s.now.Before(s.grant.Intent.NotBefore):
+	case s.now.Before(s.grant.Intent.NotBefore) && !s.forced:
 		return stepWait, s.grant.Intent.NotBefore
 	case s.held:
 		return stepWait, s.now.Add(l.recheck())

@@ -362,6 +362,26 @@ func TestBroughtForwardRestsUntilItIsDue(t *testing.T) {
 	})
 }
 
+// TestBroughtForwardIsRenewedOnRequest: a person does not have to wait until it is due.
+func TestBroughtForwardIsRenewedOnRequest(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, s *stopped) {
+		s.Renew(t.Context(), entry(acme))
+		back := s.copied()
+		s.anew()
+		s.putBack(back)
+		want(t, "result", s.anew().Result, renewal.ResultRecovered)
+		asked, e := time.Now(), forced(acme)
+		for out := s.Renew(t.Context(), e); out.Result != renewal.ResultRenewed; out = s.Renew(t.Context(), e) {
+			want(t, "meanwhile", out.Result, renewal.ResultWaiting)
+			pass(time.Until(out.Due))
+			s.Drain(t.Context())
+			e.Memo = out.Memo
+		}
+		want(t, "it took one in-flight bound", time.Since(asked).Round(time.Minute), 10*time.Minute)
+	})
+}
+
 // TestRefusalWithoutRedis: the provider's word counts though Redis cannot say whether a later
 // token is kept; the dead grant is looked at again soon.
 func TestRefusalWithoutRedis(t *testing.T) {

@@ -138,6 +138,7 @@ func (e *Engine) carryOut(ctx context.Context, t *turn) Outcome {
 		return e.claim(ctx, t)
 	case stepWatch:
 		e.watch(t.entry.ID, t.grant.Intent.Attempt, t.now)
+		t.memo.Forced = t.entry.Memo.Forced // until it is done
 		return e.waitForIntent(ctx, t, until)
 	case stepWait:
 		return e.waitForIntent(ctx, t, until)
