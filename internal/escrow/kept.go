@@ -41,8 +41,8 @@ func (e *Escrow) Keep(ctx context.Context, ref Ref) error {
 
 // After returns the answers within reach, in no order, that come after a place in the life of a
 // grant: those that wait in this spool or in Redis, and the last one that was committed. An
-// error means that there may be more: a place could not be asked, or one will not open
-// before a person restores its key, or a version that can read it.
+// error means that there may be a later one: a place could not be asked, or it will not
+// open before a person restores its key, or a version that can read it.
 func (e *Escrow) After(ctx context.Context, id credential.ID, place Lineage) ([]Answer, error) {
 	sealed, err := e.spool.all(id)
 	if err != nil {
@@ -53,6 +53,8 @@ func (e *Escrow) After(ctx context.Context, id credential.ID, place Lineage) ([]
 		return nil, fmt.Errorf("ask redis for what it has of the answers: %w", err)
 	}
 	var answers []Answer
+	var closed error
+	last := place.Rotation
 	for _, each := range append(sealed, copies...) {
 		envelope, _, err := parseEnvelope(each)
 		if err != nil || envelope.ref().ID != id || !envelope.After(place) {
@@ -62,12 +64,15 @@ func (e *Escrow) After(ctx context.Context, id credential.ID, place Lineage) ([]
 		switch {
 		case errors.Is(err, ErrUnreadable):
 			continue
-		case err != nil:
-			return nil, err
+		case err != nil && envelope.Rotation > last:
+			closed, last = err, envelope.Rotation
+		case err == nil:
+			if answers = append(answers, Answer{ref, plain}); envelope.Rotation >= last {
+				closed, last = nil, envelope.Rotation
+			}
 		}
-		answers = append(answers, Answer{ref, plain})
 	}
-	return answers, nil
+	return answers, closed
 }
 
 // keepLast makes an answer the last of its credential, unless a later one of the same

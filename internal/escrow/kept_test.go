@@ -119,6 +119,15 @@ func TestKeptWillNotOpen(t *testing.T) {
 	keeps(t, r.Escrow, ref(2), 2, "answer")
 	equalAll(t, "kept over a damaged one", kept(t, r.Escrow, ref(1).ID), []string{"answer", "answer"})
 
+	r.copies.set(func(c *copies) { c.kept[ref(1).ID] = nil })
+	keeps(t, r.Escrow, ref(3), 3, "later")
+	r.copies.set(func(c *copies) {
+		c.kept[ref(1).ID] = bytes.Replace(c.kept[ref(1).ID], []byte(`"v":1`), []byte(`"v":2`), 1)
+		c.kept[ref(1).ID] = bytes.Replace(c.kept[ref(1).ID], []byte(`"rotation":3`), []byte(`"rotation":2`), 1)
+	})
+	equalAll(t, "one before it will not open", kept(t, r.Escrow, ref(1).ID), []string{"later"})
+	must(t, os.Remove(file))
+	keeps(t, r.Escrow, ref(4), 2, "answer")
 	waits := func(what string, ref escrow.Ref, says string) {
 		t.Helper()
 		_, err := r.After(t.Context(), ref.ID, escrow.Lineage{Seed: "seed", Rotation: 1})

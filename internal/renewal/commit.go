@@ -40,6 +40,9 @@ func (e *Engine) keep(ctx context.Context, t *turn, ref escrow.Ref, result refre
 	if published != nil {
 		return e.storeFailed(t.visit, published)
 	}
+	if t.grant.Intent != nil { // Vault was put back meanwhile, or somebody goes on already
+		return Outcome{Result: as, Due: e.claimDue(t), Memo: t.memo}
+	}
 	return Outcome{Result: as, Due: e.rotationDue(t), Memo: t.memo}
 }
 

@@ -104,14 +104,19 @@ func (l Limits) decideOther(s situation) (step, time.Time) {
 // its maker may be gone by then, or restarted again and again. What was brought forward
 // rests until it is due, or somebody asks for it.
 func (l Limits) decideClaim(s situation) (step, time.Time) {
-	left := l.InFlightBound - s.watched
+	left, rest := l.InFlightBound-s.watched, earliest(s.grant.Intent.NotBefore, s.due)
+	if s.forced {
+		rest = s.now
+	}
 	switch {
-	case s.now.Before(s.grant.Intent.NotBefore) && !s.forced:
-		return stepWait, s.grant.Intent.NotBefore
 	case s.held:
 		return stepWait, s.now.Add(l.recheck())
+	case s.now.Before(rest.Add(-l.InFlightBound)):
+		return stepWait, rest.Add(-l.InFlightBound)
 	case left > 0:
 		return stepWatch, s.now.Add(min(left, l.recheck()))
+	case s.now.Before(rest):
+		return stepWait, earliest(rest, s.now.Add(l.recheck()))
 	default:
 		return stepProbe, s.now
 	}

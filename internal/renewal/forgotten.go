@@ -15,8 +15,8 @@ import (
 // rotation of the same authorization may be kept, with the token that lives.
 //
 // That token may have been presented as well, by a rotation that Vault has forgotten too and
-// whose answer is under way. So it is written with an open claim: it serves at once. When it is
-// due the claim is watched for one in-flight bound, and it goes out as a recorded probe.
+// whose answer is under way. So it is written with an open claim: it serves at once, and goes out
+// when it is due, as a recorded probe, after the claim was watched for one in-flight bound.
 
 // errNotKnown means that it cannot be known yet whether a later answer is kept.
 var errNotKnown = errors.New("whether a later answer is kept cannot be known yet")
@@ -65,7 +65,7 @@ func (e *Engine) forward(ctx context.Context, t *turn, next credential.Grant) Ou
 	if err := e.publishGrant(ctx, t); err != nil {
 		return e.storeFailed(t.visit, err)
 	}
-	return Outcome{Result: ResultRecovered, Due: e.rotationDue(t), Memo: t.memo}
+	return Outcome{Result: ResultRecovered, Due: e.claimDue(t), Memo: t.memo}
 }
 
 // claimed returns a grant with a claim on whatever presentation of its token may be forgotten.
@@ -90,16 +90,18 @@ func (e *Engine) probe(ctx context.Context, t *turn) Outcome {
 	return e.present(ctx, t, true)
 }
 
-// dead publishes that a grant is dead, unless a later token has turned up. If that cannot be
-// known, it is looked at again soon.
+// dead publishes that a grant is dead, unless a later token has turned up.
 func (e *Engine) dead(ctx context.Context, t *turn) Outcome {
 	outcome, done := e.bringForward(ctx, t)
 	if done && !errors.Is(outcome.Err, errNotKnown) {
 		return outcome
 	}
-	published := e.publishDead(ctx, t)
-	if done && published.Err == nil {
-		published.Due = earliest(published.Due, time.Now().Add(e.limits.AskPersonEvery))
-	}
-	return published
+	return e.publishDead(ctx, t, done)
 }
+
+// brought reports whether a claim is by which a grant was brought forward: there is no
+// presentation that it takes over.
+func brought(i *credential.Intent) bool { return i.Claim && len(i.Earlier) == 0 }
+
+// claimDue is when somebody has to begin to watch such a claim.
+func (e *Engine) claimDue(t *turn) time.Time { return e.rotationDue(t).Add(-e.limits.InFlightBound) }

@@ -177,7 +177,7 @@ func TestVaultPutBackBeforeACommit(t *testing.T) {
 				intent := s.grant(acme).Intent
 				want(t, "claimed", intent != nil && intent.Claim, true)
 				want(t, "brought forward", s.events.count(renewal.EventBroughtForward), 1)
-				for range 2 * 60 * 5 {
+				for range 2 * 60 * 4 {
 					pass(30 * time.Second)
 					s.Drain(t.Context())
 					s.Renew(t.Context(), entry(acme))
@@ -336,49 +336,34 @@ func TestKeyOfAKeptAnswer(t *testing.T) {
 	})
 }
 
-// TestBroughtForwardRestsUntilItIsDue: its token serves, and whoever may have presented it has
-// until then to come back.
-func TestBroughtForwardRestsUntilItIsDue(t *testing.T) {
+// TestOldAnswerDoesNotTakeTheLastsPlace: a replica comes back with an answer of an authorization
+// that a person has replaced.
+func TestOldAnswerDoesNotTakeTheLastsPlace(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, s *stopped) {
-		s.Renew(t.Context(), entry(acme))
-		back := s.copied()
+		dir := t.TempDir()
+		s.moveTo(s.world.replica(dir))
+		s.store.on(dieAt("after grant.write", 2))
+		died := make(chan struct{})
+		go func() {
+			defer close(died)
+			s.anew()
+		}()
+		<-died
+		s.store.on(func(string) error { return nil })
+		want(t, "error", s.escrow.Close(), nil)
+		s.moveTo(s.world.replica(t.TempDir()))
 		s.anew()
-		issued, calls := time.Now(), s.sims.Checkfront.Ledger().Calls()
-		s.putBack(back)
-		out := s.anew()
-		want(t, "result", out.Result, renewal.ResultRecovered)
-		want(t, "comes back when it is due", out.Due, s.grant(acme).Intent.NotBefore)
-		if life := out.Due.Sub(issued); life < 2*time.Hour || life > 3*time.Hour {
-			t.Errorf("it is due after %s of its four hours", life)
-		}
-		want(t, "the age of its intent", out.Memo.IntentSince.After(time.Now()), true)
-		for s.sims.Checkfront.Ledger().Calls() == calls {
-			pass(30 * time.Second)
-			s.Drain(t.Context())
-			s.Renew(t.Context(), entry(acme))
-		}
-		want(t, "it was watched for one in-flight bound", time.Since(out.Due).Round(time.Minute), 10*time.Minute)
-	})
-}
-
-// TestBroughtForwardIsRenewedOnRequest: a person does not have to wait until it is due.
-func TestBroughtForwardIsRenewedOnRequest(t *testing.T) {
-	t.Parallel()
-	inBubble(t, func(t *testing.T, s *stopped) {
-		s.Renew(t.Context(), entry(acme))
-		back := s.copied()
-		s.anew()
-		s.putBack(back)
-		want(t, "result", s.anew().Result, renewal.ResultRecovered)
-		asked, e := time.Now(), forced(acme)
-		for out := s.Renew(t.Context(), e); out.Result != renewal.ResultRenewed; out = s.Renew(t.Context(), e) {
-			want(t, "meanwhile", out.Result, renewal.ResultWaiting)
-			pass(time.Until(out.Due))
-			s.Drain(t.Context())
-			e.Memo = out.Memo
-		}
-		want(t, "it took one in-flight bound", time.Since(asked).Round(time.Minute), 10*time.Minute)
+		seed, err := s.sims.Checkfront.Authorize(s.app.ClientID)
+		want(t, "error", err, nil)
+		s.seed(seed)
+		want(t, "result", s.anew().Result, renewal.ResultRenewed)
+		last := string(s.copies.kept[acme])
+		late := s.world.replica(dir)
+		want(t, "waits", len(late.escrow.Waiting()), 1)
+		s.engine(late).Drain(t.Context())
+		want(t, "waits", len(late.escrow.Waiting()), 0)
+		want(t, "kept", string(s.copies.kept[acme]) == last, true)
 	})
 }
 
@@ -391,9 +376,10 @@ func TestRefusalWithoutRedis(t *testing.T) {
 		pass(5 * time.Hour)
 		s.copies.setDown(errors.New("redis is away"))
 		s.sims.Checkfront.Inject(providersim.Fault{Times: 1, Status: http.StatusBadRequest, Error: "invalid_grant"})
-		s.anew()
+		out := s.anew()
 		want(t, "state", s.grant(acme).State, credential.GrantDead)
 		want(t, "status", s.token(acme).Status, credential.StatusNeedsAuthorization)
+		want(t, "looked at again soon", time.Until(out.Due) <= time.Hour, true)
 		want(t, "looked at again", time.Until(s.Renew(t.Context(), entry(acme)).Due) <= time.Hour, true)
 		s.copies.setDown(nil)
 		want(t, "and rarely then", time.Until(s.Renew(t.Context(), entry(acme)).Due) > time.Hour, true)

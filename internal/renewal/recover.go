@@ -34,18 +34,18 @@ func (e *Engine) recoverSealed(ctx context.Context, t *turn) (Outcome, bool) {
 // may be kept: those whose answers wait in this spool, whether the document knows of them
 // or was restored from before their intent, and those that its intent names.
 func (e *Engine) attempts(t *turn) []escrow.Ref {
-	presented := t.grant.RefreshToken.Hash()
+	token := t.grant.RefreshToken.Hash()
 	var refs []escrow.Ref
 	for _, ref := range e.Escrow.Waiting() {
-		if ref.ID == t.entry.ID && ref.Presented == presented {
+		if ref.ID == t.entry.ID && ref.Presented == token {
 			refs = append(refs, ref)
 		}
 	}
 	if t.grant.Intent == nil {
 		return refs
 	}
-	for _, attempt := range append([]string{t.grant.Intent.Attempt}, t.grant.Intent.Earlier...) {
-		ref := escrow.Ref{ID: t.entry.ID, Attempt: attempt, Presented: presented}
+	for _, attempt := range slices.Backward(presented(t.grant.Intent)) {
+		ref := escrow.Ref{ID: t.entry.ID, Attempt: attempt, Presented: token}
 		if !slices.Contains(refs, ref) {
 			refs = append(refs, ref)
 		}
@@ -122,18 +122,27 @@ func (e *Engine) bringHome(ctx context.Context, t *turn, ref escrow.Ref, result 
 
 // unfitting deals with an answer to another token than the document holds.
 func (e *Engine) unfitting(ctx context.Context, t *turn, ref escrow.Ref, result refreshers.Result, of heard) (Outcome, bool) {
-	if t.grant.Held(result.RefreshToken) {
-		// It was committed, here or by another replica from Redis, and followed by others.
-		if err := e.clear(ctx, t, ref); err != nil {
+	held, clearAway := t.grant.Held(result.RefreshToken), e.Escrow.Delete
+	if of.Seed == lastSeed(t.grant) && result.RefreshToken != "" {
+		clearAway = e.Escrow.Keep
+		held = held || of.Rotation <= t.grant.Rotation
+	}
+	if held { // committed, here or by another replica from Redis, and followed by others
+		if err := clearAway(ctx, ref); err != nil {
 			t.log.Warn().Err(err).Msg("an answer that was committed long ago stays in the spool for now")
 		}
 		return Outcome{}, false
 	}
-	if next := t.later(result, of); next != nil {
-		return e.forward(ctx, t, *next), true // and comes back to clear the answer away
+	next := t.later(result, of)
+	if next == nil {
+		e.setAside(ctx, t.visit, ref, errOvertaken)
+		return Outcome{}, false
 	}
-	e.setAside(ctx, t.visit, ref, errOvertaken)
-	return Outcome{}, false
+	// It comes back to clear this answer away.
+	if outcome, done := e.bringForward(ctx, t); done && !errors.Is(outcome.Err, errNotKnown) {
+		return outcome, true
+	}
+	return e.forward(ctx, t, *next), true
 }
 
 // beginSettling keeps a visit and the drain from settling the same answer at once.
@@ -201,10 +210,12 @@ func (e *Engine) lost(ctx context.Context, t *turn, probe bool, cause error) Out
 	if outcome, changed := e.changedMeanwhile(ctx, t); changed {
 		return outcome
 	}
-	// The spent list knows that Vault was put back, and nothing goes out while Redis is away.
-	// A refusal counts at once: a dead grant is looked at again.
-	if outcome, done := e.bringForward(ctx, t); done && (errors.Is(cause, escrow.ErrSpent) || !errors.Is(outcome.Err, errNotKnown)) {
-		return outcome
+	// The spent list knows that Vault was put back, and nothing goes out while that cannot be
+	// known. A refusal counts at once: a dead grant is looked at again.
+	forward, done := e.bringForward(ctx, t)
+	unknown := done && errors.Is(forward.Err, errNotKnown)
+	if done && (!unknown || errors.Is(cause, escrow.ErrSpent)) {
+		return forward
 	}
 	if e.early(t).After(t.grant.Intent.BeganAt) && !errors.Is(cause, escrow.ErrSpent) {
 		return e.probeAfterExpiry(ctx, t, cause)
@@ -219,7 +230,7 @@ func (e *Engine) lost(ctx context.Context, t *turn, probe bool, cause error) Out
 	if err := e.putGrant(ctx, t, next); err != nil {
 		return e.storeFailed(t.visit, fmt.Errorf("record that the grant is dead: %w", err))
 	}
-	outcome := e.publishDead(ctx, t)
+	outcome := e.publishDead(ctx, t, unknown)
 	outcome.Result, outcome.Err = ResultFailed, cause
 	return outcome
 }
@@ -279,8 +290,8 @@ func (e *Engine) probeAfterExpiry(ctx context.Context, t *turn, cause error) Out
 }
 
 // publishDead says that a person must authorize again, unless a newer generation
-// has been published.
-func (e *Engine) publishDead(ctx context.Context, t *turn) Outcome {
+// has been published. The grant is looked at again, soon if a later token may be kept.
+func (e *Engine) publishDead(ctx context.Context, t *turn, soon bool) Outcome {
 	err := e.publish(ctx, t.visit, func(current credential.Token) (credential.Token, bool) {
 		if current.Generation > t.grant.Generation && !current.Expired(time.Now()) {
 			return current, false // it goes on serving while it can
@@ -293,7 +304,11 @@ func (e *Engine) publishDead(ctx context.Context, t *turn) Outcome {
 	if err != nil {
 		return e.storeFailed(t.visit, err)
 	}
-	return Outcome{Result: ResultUnchanged, Due: t.notPastExpiry(time.Now().Add(pausedRecheck)), Memo: t.memo}
+	wait := pausedRecheck
+	if soon {
+		wait = e.limits.AskPersonEvery
+	}
+	return Outcome{Result: ResultUnchanged, Due: t.notPastExpiry(time.Now().Add(wait)), Memo: t.memo}
 }
 
 func askForAuthorization(t *turn) string {

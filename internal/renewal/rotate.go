@@ -104,7 +104,10 @@ func (e *Engine) staleSeed(ctx context.Context, t *turn, seed credential.Secret)
 // Vault was put back to before that.
 func (e *Engine) continues(ctx context.Context, t *turn, seed credential.Secret) (bool, error) {
 	answers, err := e.Escrow.After(ctx, t.entry.ID, escrow.Lineage{Seed: seed.Hash()})
-	return len(answers) > 0, err
+	return slices.ContainsFunc(answers, func(answer escrow.Answer) bool {
+		result, _, err := e.judge(ctx, t, answer.Ref, answer.Plain)
+		return err == nil && result.RefreshToken != "" && !t.grant.Held(result.RefreshToken)
+	}), err
 }
 
 // rememberSeed takes a stale seed down as seen, and changes nothing else.
@@ -281,7 +284,10 @@ func (e *Engine) writeIntent(ctx context.Context, t *turn, ref escrow.Ref, probe
 	next := t.grant.Clone()
 	intent := &credential.Intent{Attempt: ref.Attempt, Owner: e.Escrow.Owner(), BeganAt: time.Now().UTC(), Probe: probe}
 	if old := next.Intent; old != nil {
-		intent.Earlier, intent.NotBefore, intent.Foreign = presented(old), old.NotBefore, old.Foreign
+		intent.Earlier, intent.Foreign = presented(old), old.Foreign
+		if !brought(old) {
+			intent.NotBefore = old.NotBefore
+		}
 		e.unwatch(old.Attempt)
 	}
 	next.State, next.Intent = credential.GrantIntent, intent

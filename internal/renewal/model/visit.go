@@ -180,7 +180,10 @@ func (m *machine) bringHome(w int, me worker) {
 		m.begins(w, me, "finds a sealed answer that is committed already", func(_ *State, me *worker) { me.pc = publish })
 	case me.grant.state != absent && me.grant.rt != m.s.facts[me.att].token:
 		if used, ok := m.spent(m.opts.home(w), next); ok && used {
-			m.begins(w, me, "deletes a sealed answer that was committed long ago", func(n *State, me *worker) {
+			m.begins(w, me, "clears a sealed answer away that was committed long ago", func(n *State, me *worker) {
+				if m.s.facts[me.att].seed == me.grant.newest {
+					m.keepLast(n, w, me.att)
+				}
 				m.deleteSealed(n, w, me.att)
 				n.rest(w)
 			})
@@ -322,6 +325,9 @@ func (m *machine) present(w int, me worker, probe bool) {
 // announce allots the attempt.
 func (m *machine) announce(n *State, w int, me *worker) {
 	old := n.facts[me.grant.open]
+	if old.claim && old.earlier == 0 {
+		me.grant.later = false // brought
+	}
 	me.att, me.held = n.newAttempt(facts{
 		token: me.grant.rt, seed: me.grant.newest, owner: n.processes[m.opts.home(w)].owner, age: me.waited,
 		probe: me.probe, foreign: me.grant.state == intent && old.foreign, earlier: m.carried(me.grant),
