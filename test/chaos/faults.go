@@ -83,11 +83,15 @@ func (r *rig) begin(k Kind, s Step) bool {
 	}
 }
 
-// sinceLoss is how long Redis must have kept what it was told before Vault may be set back.
-// A Vault that forgot an intent and a Redis that forgot the spent list at the same time
-// leave no trace of a presentation. The protocol does not promise to bear both within one
-// round of visits, so the rig does not ask for that.
-const sinceLoss = 30 * time.Second
+// sinceLoss is how long Redis must have kept what it was told before Vault may be set back,
+// and untilLoss how long it then keeps it: by then each grant was visited, even by replicas that
+// are killed over and over. A Vault that forgot an intent and a Redis that forgot the
+// spent list leave no trace of a presentation. The protocol does not promise to bear both
+// within one round of visits, so the rig does not ask for that.
+const (
+	sinceLoss = 30 * time.Second
+	untilLoss = time.Minute
+)
 
 // bearable keeps from a fleet whose Vault was just set back, or is about to be, what
 // would take the spent list from it too.

@@ -252,7 +252,7 @@ func (r *rig) settingBack() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, s := range r.setBacks {
-		if s.fault.Until.IsZero() || time.Since(s.fault.Until) < sinceLoss {
+		if s.fault.Until.IsZero() || time.Since(s.fault.Until) < untilLoss {
 			return true
 		}
 	}
