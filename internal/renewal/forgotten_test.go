@@ -41,6 +41,19 @@ func (s *stopped) anew() renewal.Outcome {
 	return s.Renew(s.t.Context(), forced(acme))
 }
 
+// dies lets the replica die in its next renewal, at the second occurrence of when.
+func (s *stopped) dies(when string) {
+	s.store.on(dieAt(when, 2))
+	died := make(chan struct{})
+	go func() {
+		defer close(died)
+		s.anew()
+	}()
+	<-died
+	s.store.on(func(string) error { return nil })
+	want(s.t, "error", s.escrow.Close(), nil)
+}
+
 // moveTo has another replica go on.
 func (s *stopped) moveTo(other *replica) {
 	s.replica = other
@@ -159,15 +172,7 @@ func TestVaultPutBackBeforeACommit(t *testing.T) {
 					s.stopAt("answer", 1, time.Second, func() { s.putBack(back) })
 					want(t, "result", s.anew().Result, renewal.ResultRenewed)
 				} else {
-					s.store.on(dieAt("before grant.write", 2))
-					died := make(chan struct{})
-					go func() {
-						defer close(died)
-						s.anew()
-					}()
-					<-died
-					s.store.on(func(string) error { return nil })
-					want(t, "error", s.escrow.Close(), nil)
+					s.dies("before grant.write")
 					s.putBack(back)
 					s.moveTo(s.world.replica(dir))
 					want(t, "drained", len(s.Drain(t.Context())), 1)
@@ -245,15 +250,7 @@ func TestForgottenFromTheBeginning(t *testing.T) {
 		pass(time.Hour)
 		other.Renew(t.Context(), forced(acme))
 		s.moveTo(s.world.replica(dir))
-		s.store.on(dieAt("before grant.write", 2))
-		died := make(chan struct{})
-		go func() {
-			defer close(died)
-			s.anew()
-		}()
-		<-died
-		s.store.on(func(string) error { return nil })
-		want(t, "error", s.escrow.Close(), nil)
+		s.dies("before grant.write")
 		s.putBack(copyOf{})
 		s.moveTo(s.world.replica(dir))
 		want(t, "drained", len(s.Drain(t.Context())), 1)
@@ -343,15 +340,7 @@ func TestOldAnswerDoesNotTakeTheLastsPlace(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *stopped) {
 		dir := t.TempDir()
 		s.moveTo(s.world.replica(dir))
-		s.store.on(dieAt("after grant.write", 2))
-		died := make(chan struct{})
-		go func() {
-			defer close(died)
-			s.anew()
-		}()
-		<-died
-		s.store.on(func(string) error { return nil })
-		want(t, "error", s.escrow.Close(), nil)
+		s.dies("after grant.write")
 		s.moveTo(s.world.replica(t.TempDir()))
 		s.anew()
 		seed, err := s.sims.Checkfront.Authorize(s.app.ClientID)
