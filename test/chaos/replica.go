@@ -201,7 +201,8 @@ func (rep *replica) terminate() error {
 	if p == nil {
 		return fmt.Errorf("replica %d does not run at the end", rep.n)
 	}
-	if err := rep.scrape(); err != nil {
+	if err := rep.scrape(p.done); err != nil {
+		p.kill()
 		return err
 	}
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -219,12 +220,20 @@ func (rep *replica) terminate() error {
 	return nil
 }
 
-// scrape writes down what the process exports.
-func (rep *replica) scrape() error {
+// scrape writes down what the process exports. One that was just started may not listen yet.
+func (rep *replica) scrape(ended <-chan struct{}) error {
 	client := http.Client{Timeout: 5 * time.Second}
+	late := time.After(patience)
 	resp, err := client.Get("http://" + rep.address + "/metrics")
-	if err != nil {
-		return err
+	for err != nil {
+		select {
+		case <-ended:
+			return err
+		case <-late:
+			return err
+		case <-time.After(50 * time.Millisecond):
+			resp, err = client.Get("http://" + rep.address + "/metrics")
+		}
 	}
 	defer func() { _ = resp.Body.Close() }()
 	text, err := io.ReadAll(resp.Body)

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -197,11 +198,23 @@ func (v *verdict) judgeAnswer(o *observed, c circumstances, a *attempt) {
 	switch {
 	case home:
 		v.Recovered++
-	case c.authorizedIn(a.ID, a.IntentAt, o.diedAt(a)):
+	case c.authorizedIn(a.ID, a.IntentAt, o.diedAt(a)), o.adoptedSince(a):
 	case c.destroyed(a, a.SentAt.AddDate(1, 0, 0)) != "", c.heldBack(a, o.diedAt(a)) != "":
 	default:
 		v.fail("I2", a.ID, "the answer to %s was in the spool of replica %d and never came to Vault", short(a.Name), a.Replica)
 	}
+}
+
+// adoptedSince reports whether a seed was presented after an attempt began: somebody had
+// authorized, perhaps before that, when it could not be known whether the seed was a new one.
+func (o *observed) adoptedSince(a *attempt) bool {
+	issued := map[string]bool{}
+	for _, other := range o.attempts {
+		issued[other.Issued] = true
+	}
+	return slices.ContainsFunc(slices.Collect(maps.Values(o.attempts)), func(other *attempt) bool {
+		return other.ID == a.ID && other.IntentAt.After(a.IntentAt) && other.Presented != a.Presented && !issued[other.Presented]
+	})
 }
 
 // diedAt is when the grant was given up whose token was presented; now if it was not.

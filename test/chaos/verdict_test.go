@@ -171,6 +171,11 @@ func TestVerdict(t *testing.T) {
 			s.present("a", "t1", rotated("t2"), spooled(s.now))
 			s.authorizedIn = func(string, time.Time, time.Time) bool { return true }
 		}},
+		{name: "a spooled answer was overtaken by a seed that was stored before", scene: func(s *scene) {
+			s.present("a", "t1", rotated("t2"), spooled(s.now))
+			s.present("b", "seed", rotated("t9"), spooled(s.now))
+			s.inVault["t9"] = s.now
+		}},
 		{name: "a person came when the grant had been given up", want: "I2 I3", scene: func(s *scene) {
 			s.present("a", "t1", rotated("t2"), spooled(s.now))
 			d := s.die("t1")
