@@ -206,7 +206,7 @@ func TestReport(t *testing.T) {
 	if err := os.WriteFile(page, []byte(before+reportBegin+"\nold\n"+reportEnd+after), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{options: options{seed: 99, rotations: 5000}, seen: newObserved(), faults: []*Fault{{Draw: Draw{Kind: Kill}, Boundary: Commit, Side: After}}}
+	r := &rig{options: options{seed: 99, rotations: 5000, where: []Boundary{Spool, Spent}}, seen: newObserved(), faults: []*Fault{{Draw: Draw{Kind: Kill}, Boundary: Commit, Side: After}}}
 	v := &verdict{Again: map[string]int{recordedProbe: 3}, Losses: map[string]int{"cut, after the answer": 2}, Rotations: 4711}
 	if err := writeReport(r.options, time.Now(), &result{verdict: v, rig: r}, nil); err == nil {
 		t.Error("a report without a name was written")
@@ -219,7 +219,7 @@ func TestReport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{before, after, "-seed 99", "4711", "before its 5000 rotations", "3 × recorded probe", "| cut, after the answer | 2 |"} {
+	for _, want := range []string{before, after, "-seed 99", "-where spool,spent'", "4711", "before its 5000 rotations", "3 × recorded probe", "| cut, after the answer | 2 |"} {
 		if !bytes.Contains(got, []byte(want)) {
 			t.Errorf("the page lacks %q", want)
 		}

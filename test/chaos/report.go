@@ -50,8 +50,21 @@ func generated(o options, began time.Time, faults, outage *result) string {
 
 // again is the command that makes the same runs.
 func (o options) again() string {
-	return fmt.Sprintf("make chaos ARGS='-seed %d -for %s -rotations %d -hits %d -every %d -replicas %d -tenants %d -outage %s'",
+	args := fmt.Sprintf("-seed %d -for %s -rotations %d -hits %d -every %d -replicas %d -tenants %d -outage %s",
 		o.seed, o.duration, o.rotations, o.hits, o.every, o.replicas, o.tenants, o.outage)
+	return "make chaos ARGS='" + args + listed(" -where ", o.where) + listed(" -what ", o.what) + "'"
+}
+
+// listed is a flag with its values, empty without any.
+func listed[T ~string](flag string, values []T) string {
+	if len(values) == 0 {
+		return ""
+	}
+	words := make([]string, len(values))
+	for i, v := range values {
+		words[i] = string(v)
+	}
+	return flag + strings.Join(words, ",")
 }
 
 func (res *result) outcome() string {
