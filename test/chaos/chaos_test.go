@@ -30,19 +30,20 @@ func brief(t *testing.T) options {
 	return o
 }
 
-// TestChaos attacks for a short while, at every boundary.
+// TestChaos attacks until every boundary was hit a few times, which takes a minute or so;
+// longer if the seed keeps the processes away.
 func TestChaos(t *testing.T) {
 	o := brief(t)
-	o.duration, o.rotations, o.hits, o.seed = 90*time.Second, 30, 3, uint64(time.Now().UnixNano())
+	o.duration, o.rotations, o.hits, o.seed = 6*time.Minute, 50, 3, uint64(time.Now().UnixNano())
 	res := must(attack(t.Context(), o, testLog{t}))(t)
 	if !res.ok() {
 		t.Errorf("seed %d: %d things that must not be", o.seed, len(res.Failures))
 	}
-	if least, n := res.rig.least(); n == 0 {
-		t.Errorf("nothing happened at the %s", least)
+	if least, n := res.rig.least(); n < o.hits {
+		t.Errorf("seed %d: %d faults at the %s, want at least %d", o.seed, n, least, o.hits)
 	}
-	if res.Rotations < 50 {
-		t.Errorf("%d rotations, want at least 50", res.Rotations)
+	if res.Rotations < o.rotations {
+		t.Errorf("seed %d: %d rotations, want at least %d", o.seed, res.Rotations, o.rotations)
 	}
 }
 
@@ -77,6 +78,9 @@ func must[T any](v T, err error) func(*testing.T) T {
 	}
 }
 
+// nowhere leaves no boundary alone.
+func nowhere(Boundary) bool { return false }
+
 func draws(p *Plan, n int) []Draw {
 	var all []Draw
 	for range n {
@@ -93,7 +97,7 @@ func draws(p *Plan, n int) []Draw {
 
 func TestPlan(t *testing.T) {
 	t.Parallel()
-	first, again, other := draws(newPlan(7, 10, nil, nil), 2000), draws(newPlan(7, 10, nil, nil), 2000), draws(newPlan(8, 10, nil, nil), 2000)
+	first, again, other := draws(newPlan(7, 10, nil, nil, nowhere), 2000), draws(newPlan(7, 10, nil, nil, nowhere), 2000), draws(newPlan(8, 10, nil, nil, nowhere), 2000)
 	seen := map[Kind]int{}
 	for i, d := range first {
 		if d != again[i] {
@@ -110,7 +114,7 @@ func TestPlan(t *testing.T) {
 		}
 	}
 
-	p := newPlan(1, 0, []Boundary{Commit}, []Kind{Kill})
+	p := newPlan(1, 0, []Boundary{Commit}, []Kind{Kill}, nowhere)
 	if _, ok := p.Next(Intent, Before); ok {
 		t.Error("a boundary was hit that was left out")
 	}
@@ -127,7 +131,7 @@ func TestPlan(t *testing.T) {
 // more often.
 func TestPlanKeepsBalance(t *testing.T) {
 	t.Parallel()
-	p := newPlan(1, 0, []Boundary{Read, Commit}, nil)
+	p := newPlan(1, 0, []Boundary{Read, Commit}, nil, nowhere)
 	for range 1000 {
 		p.Next(Read, Before)
 	}
@@ -137,6 +141,45 @@ func TestPlanKeepsBalance(t *testing.T) {
 	p.Again(Read, Before)
 	if n := p.hits[Read]; n != slack {
 		t.Errorf("%d hits after one was taken back, want %d", n, slack)
+	}
+}
+
+// TestPlanDoesNotWait: a boundary that is left alone is not hit, and does not keep the
+// attack from the others. It is behind afterwards, and comes first.
+func TestPlanDoesNotWait(t *testing.T) {
+	t.Parallel()
+	alone := true
+	p := newPlan(1, 0, []Boundary{Spent, Commit}, nil, func(b Boundary) bool { return alone && b == Spent })
+	for range 100 {
+		p.Next(Spent, Before)
+		p.Next(Commit, Before)
+	}
+	if p.hits[Spent] != 0 || p.hits[Commit] != 100 {
+		t.Fatalf("%d hits at the spent list, want none; %d at the commit, want 100", p.hits[Spent], p.hits[Commit])
+	}
+	alone = false
+	for range 100 {
+		p.Next(Spent, Before)
+		p.Next(Commit, Before)
+	}
+	if p.hits[Spent] != 100 || p.hits[Commit] > 101+slack {
+		t.Errorf("%d hits at the spent list, want 100; %d at the commit, want it to wait", p.hits[Spent], p.hits[Commit])
+	}
+}
+
+// TestWaitingAnswer: a credential is not whole while a spool holds an answer of its own, as one
+// does whose process has only just come back.
+func TestWaitingAnswer(t *testing.T) {
+	t.Parallel()
+	spool := must(newSpoolDir(t.TempDir(), func([]byte) {}))(t)
+	t.Cleanup(func() { _ = spool.unmount() })
+	file := filepath.Join(spool.dir, "answers", "a1")
+	if err := os.WriteFile(file, []byte(`{"tenant":"acme","name":"main","attempt":"a1","size":1}`+"\nx"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{ctx: t.Context(), replicas: []*replica{{n: 1, spool: spool}}}
+	if open := r.unrecovered([]string{"acme/main"}); open["acme/main"] != "the answer to a1 waits in the spool of replica 1" {
+		t.Errorf("%v, want the answer that waits", open)
 	}
 }
 

@@ -61,7 +61,7 @@ func (r *rig) choose(s Step, side Side) *Fault {
 // begin reports whether a kind of fault is possible at the moment, and reserves
 // what it concerns.
 func (r *rig) begin(k Kind, s Step) bool {
-	if !r.replicas[s.Replica-1].running() || !r.bearable(k, s) {
+	if !r.replicas[s.Replica-1].running() || !r.bearable(k) {
 		return false
 	}
 	switch k {
@@ -95,17 +95,19 @@ const (
 
 // bearable keeps from a fleet whose Vault was just set back, or is about to be, what
 // would take the spent list from it too.
-func (r *rig) bearable(k Kind, s Step) bool {
-	back := r.settingBack()
+func (r *rig) bearable(k Kind) bool {
 	switch k {
 	case SetBack:
-		return !back
+		return !r.settingBack()
 	case Flush, RedisDie, Failover, Evict:
-		return !back && !r.wantsSetBack.Load()
+		return !r.settingBack() && !r.wantsSetBack.Load()
 	default:
-		return !back || s.Boundary != Spent
+		return true
 	}
 }
+
+// leaves reports whether nothing may go wrong at a boundary, for the same reason.
+func (r *rig) leaves(b Boundary) bool { return b == Spent && r.settingBack() }
 
 // insteadOf puts Vault back in another fault's stead once Redis was left alone for long
 // enough: a plan that takes something from Redis every few seconds would never come to it.

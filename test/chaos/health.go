@@ -21,12 +21,15 @@ type servable struct {
 // unrecovered returns those of the credentials that are not whole, each with what
 // is wrong with it.
 func (r *rig) unrecovered(ids []string) map[string]string {
-	open := map[string]string{}
+	open, waiting := map[string]string{}, r.waiting()
 	for _, id := range ids {
 		if r.ctx.Err() != nil {
 			return open
 		}
-		matter := r.serves(id)
+		matter := waiting[id]
+		if matter == "" {
+			matter = r.serves(id)
+		}
 		if matter == "" && strings.HasSuffix(id, "/"+rotatingName) {
 			matter = r.rests(id)
 		}
@@ -37,8 +40,8 @@ func (r *rig) unrecovered(ids []string) map[string]string {
 	return open
 }
 
-// awaitRecovery waits until each of the credentials was whole once, and returns what
-// those lack that were not. Which are at rest at the same moment says nothing:
+// awaitRecovery waits until each of the credentials was whole once, with nothing of it in any
+// spool, and returns what those lack that were not. Which are at rest at the same moment says nothing:
 // renewals go on.
 func (r *rig) awaitRecovery(limit time.Duration, ids []string) map[string]string {
 	open := map[string]string{}
@@ -85,18 +88,25 @@ func (r *rig) everyID() []string { return append(r.person.ids(), r.person.rest..
 // leftovers returns what stopped processes have left undone: open intents, and
 // answers in a spool.
 func (r *rig) leftovers() map[string]string {
-	left := map[string]string{}
+	left := r.waiting()
 	for _, id := range r.person.ids() {
 		if matter := r.rests(id); matter != "" {
 			left[id] = matter
 		}
 	}
+	return left
+}
+
+// waiting returns the credentials that have an answer in a spool: under way, or left there by
+// a process that has been away.
+func (r *rig) waiting() map[string]string {
+	found := map[string]string{}
 	for _, rep := range r.replicas {
 		for _, a := range rep.spool.answers() {
-			left[a.Tenant+"/"+a.Name] = fmt.Sprintf("the answer to %s waits in the spool of replica %d", short(a.Attempt), rep.n)
+			found[a.Tenant+"/"+a.Name] = fmt.Sprintf("the answer to %s waits in the spool of replica %d", short(a.Attempt), rep.n)
 		}
 	}
-	return left
+	return found
 }
 
 // rests returns what is wrong with a grant, "" if it is idle, as it is between two

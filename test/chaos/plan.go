@@ -114,7 +114,9 @@ type Plan struct {
 	mu    sync.Mutex
 	sides map[Boundary]map[Side]*stream
 	hits  map[Boundary]int // of the boundaries that are hit at all
-	over  bool
+	// leaves reports whether a boundary is left alone for now.
+	leaves func(Boundary) bool
+	over   bool
 }
 
 // stream is the plan of one side of a boundary.
@@ -132,9 +134,10 @@ type stream struct {
 const slack = 5
 
 // newPlan returns the plan of a seed. Of each side of a boundary one crossing in
-// every is hit, on average. Empty lists of boundaries and kinds stand for all.
-func newPlan(seed uint64, every int, where []Boundary, what []Kind) *Plan {
-	p := &Plan{sides: map[Boundary]map[Side]*stream{}, hits: map[Boundary]int{}}
+// every is hit, on average. Empty lists of boundaries and kinds stand for all. While a
+// boundary is left alone the others do not wait for it.
+func newPlan(seed uint64, every int, where []Boundary, what []Kind, leaves func(Boundary) bool) *Plan {
+	p := &Plan{sides: map[Boundary]map[Side]*stream{}, hits: map[Boundary]int{}, leaves: leaves}
 	for _, b := range boundaries() {
 		p.sides[b] = map[Side]*stream{}
 		if len(where) > 0 && !slices.Contains(where, b) {
@@ -169,7 +172,7 @@ func (p *Plan) Next(b Boundary, side Side) (Draw, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.sides[b][side]
-	if p.over || s == nil || p.ahead(b) {
+	if p.over || s == nil || p.leaves(b) || p.ahead(b) {
 		return Draw{}, false
 	}
 	if s.skip > 0 {
@@ -183,8 +186,8 @@ func (p *Plan) Next(b Boundary, side Side) (Draw, bool) {
 
 // ahead reports whether a boundary was hit so often that others come first.
 func (p *Plan) ahead(b Boundary) bool {
-	for _, fewest := range p.hits {
-		if p.hits[b] > fewest+slack {
+	for other, fewest := range p.hits {
+		if p.hits[b] > fewest+slack && !p.leaves(other) {
 			return true
 		}
 	}

@@ -66,8 +66,9 @@ func newRig(ctx context.Context, o options, dir string, log io.Writer) (*rig, er
 		options: o, dir: dir, sims: providersim.New(providersim.Options{
 			Factor: speed, ClicRDVIdle: 3 * time.Hour, AnkorLifetime: 3 * time.Hour, KiboLifetime: 3 * time.Hour,
 		}),
-		mending: newTasks(), plan: newPlan(o.seed, o.every, o.where, o.what), seen: newObserved(), story: newStory(log), crossings: map[Boundary]map[Side]int{},
+		mending: newTasks(), seen: newObserved(), story: newStory(log), crossings: map[Boundary]map[Side]int{},
 	}
+	r.plan = newPlan(o.seed, o.every, o.where, o.what, r.leaves)
 	r.ctx, r.end = context.WithCancel(ctx)
 	for _, b := range boundaries() {
 		r.crossings[b] = map[Side]int{}
