@@ -16,12 +16,13 @@ type contextT = context.Context
 type forgetful struct {
 	mu sync.Mutex
 	*queue.Memory
+	forgot bool // since the last claim
 }
 
 func (f *forgetful) forget() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.Memory = queue.NewMemory()
+	f.Memory, f.forgot = queue.NewMemory(), true
 }
 
 func (f *forgetful) now() *queue.Memory {
@@ -31,7 +32,11 @@ func (f *forgetful) now() *queue.Memory {
 }
 
 func (f *forgetful) Claim(ctx context.Context, now time.Time, limit int, visibility time.Duration) (queue.Claim, error) {
-	return f.now().Claim(ctx, now, limit, visibility)
+	c, err := f.now().Claim(ctx, now, limit, visibility)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c.Forgot, f.forgot = f.forgot, false
+	return c, err
 }
 
 func (f *forgetful) Schedule(ctx context.Context, e credential.Entry, until time.Time) error {

@@ -223,6 +223,9 @@ func TestLostIndexIsRebuilt(t *testing.T) {
 		if n := b.worker.count(); n != 12 {
 			t.Errorf("%d visits, want 6 before the loss and 6 after it", n)
 		}
+		if b.worker.forgot != 1 {
+			t.Errorf("the protocol was told %d times that Redis has forgotten all, want once", b.worker.forgot)
+		}
 	})
 }
 

@@ -32,6 +32,8 @@ type Leases interface {
 type Renewer interface {
 	Renew(ctx context.Context, entry credential.Entry) renewal.Outcome
 	Drain(ctx context.Context) []credential.ID
+	// RedisForgot says that Redis has lost all that it held.
+	RedisForgot()
 	Custodian
 }
 
@@ -188,6 +190,9 @@ func (s *Scheduler) fill(ctx context.Context) {
 	}
 	if q == s.Queue {
 		s.outage.note(err, time.Now())
+	}
+	if claim.Forgot {
+		s.Renewer.RedisForgot()
 	}
 	s.Observer.Tick(len(claim.Entries), err)
 	if err != nil {

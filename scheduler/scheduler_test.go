@@ -28,6 +28,7 @@ type worker struct {
 	running map[string]int // by tenant
 	most    int            // tenants at once
 	removed []credential.ID
+	forgot  int
 	outcome func(credential.Entry) renewal.Outcome
 
 	grantEnds time.Time // what Recall finds
@@ -77,6 +78,12 @@ func (w *worker) Recall(_ context.Context, _ credential.ID, memo credential.Memo
 }
 
 func (w *worker) Drain(context.Context) []credential.ID { return nil }
+
+func (w *worker) RedisForgot() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.forgot++
+}
 
 func (w *worker) count() int {
 	w.mu.Lock()

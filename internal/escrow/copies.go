@@ -30,6 +30,8 @@ type Copies interface {
 	Mark(ctx context.Context, hash, mark string) error
 	// Spent reports whether a token was presented, and not proven unspent since.
 	Spent(ctx context.Context, hash string) (bool, error)
+	// Tell puts back what Redis has lost, and leaves alone what it knows better.
+	Tell(ctx context.Context, told Told) error
 }
 
 // RedisCopies keeps the copies in Redis, those of each credential in a hash of its own by
@@ -156,6 +158,50 @@ func (c *RedisCopies) Spent(ctx context.Context, hash string) (bool, error) {
 	return !mayPresent(mark, false), err
 }
 
+// tellKeptScript keeps an answer unless a later one is there: of the same authorization by
+// its rotation, of another by the time of its seal.
+var tellKeptScript = redis.NewScript(`
+local sealed, seed, rotation, at = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local kept = redis.call('HGET', KEYS[1], 'kept')
+local ok, head = pcall(cjson.decode, string.match(kept or '', '^[^\n]*'))
+if ok and type(head) == 'table' then
+	if head.seed == seed then
+		if (tonumber(head.rotation) or 0) >= rotation then return 0 end
+	elseif (head.sealed_at or '') >= at then
+		return 0
+	end
+end
+redis.call('HSET', KEYS[1], 'kept', sealed)
+return redis.call('PEXPIRE', KEYS[1], ARGV[5])`)
+
+// tellMarkScript sets a mark unless there is one. That a token was rotated is known for good.
+var tellMarkScript = redis.NewScript(`
+local mark = redis.call('GET', KEYS[1])
+if not mark or ARGV[1] == 'rotated' and string.sub(mark, 1, 4) == 'sent' then
+	redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+end
+return 1`)
+
+// Tell puts back what Redis has lost.
+func (c *RedisCopies) Tell(ctx context.Context, told Told) error {
+	for _, script := range []*redis.Script{tellKeptScript, tellMarkScript} {
+		if err := script.Load(ctx, c.client).Err(); err != nil {
+			return err
+		}
+	}
+	_, err := c.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, kept := range told.Kept {
+			tellKeptScript.EvalSha(ctx, p, []string{c.answersKey(kept.Ref.ID)},
+				kept.Sealed, kept.Of.Seed, kept.Of.Rotation, kept.SealedAt.Format(time.RFC3339Nano), c.keep.Milliseconds())
+		}
+		for _, m := range told.Marks {
+			tellMarkScript.EvalSha(ctx, p, []string{c.spentKey(m.Hash)}, m.Mark, max(m.Left.Milliseconds(), 1))
+		}
+		return nil
+	})
+	return err
+}
+
 // noCopies is the second place of a process without Redis: there is none.
 type noCopies struct{}
 
@@ -167,3 +213,4 @@ func (noCopies) All(context.Context, credential.ID) ([][]byte, error)       { re
 func (noCopies) Present(context.Context, string, bool, time.Duration) error { return nil }
 func (noCopies) Mark(context.Context, string, string) error                 { return nil }
 func (noCopies) Spent(context.Context, string) (bool, error)                { return false, nil }
+func (noCopies) Tell(context.Context, Told) error                           { return nil }

@@ -53,8 +53,10 @@ type Escrow struct {
 
 	probesApart time.Duration
 
-	// copiedAt belongs to CopyAgain, of which there is one call at a time.
-	copiedAt time.Time
+	// copiedAt belongs to CopyAgain, of which there is one call at a time, as does all of
+	// retelling that is not under its lock.
+	copiedAt  time.Time
+	retelling retelling
 }
 
 // Open locks the spool directory and reads what an earlier process left there.
@@ -206,8 +208,19 @@ const copyEvery = 10 * time.Second
 
 // CopyAgain puts the answers that this spool still holds into Redis again, which may have
 // lost what it was given since: at the first call and every ten seconds. It costs nothing
-// while there are none. Call it at every tick, one call at a time.
+// while there are none. After RedisForgot it tells Redis all that this spool knows. Call it at
+// every tick, one call at a time.
 func (e *Escrow) CopyAgain(ctx context.Context, now time.Time) {
+	if e.retelling.begins() {
+		e.copiedAt = time.Time{}
+		e.retelling.kept = e.spool.keptPaths()
+		e.retelling.marks, e.retelling.rewrites = e.spent.end()
+	}
+	e.copyWaiting(ctx, now)
+	e.tellAgain(ctx, now)
+}
+
+func (e *Escrow) copyWaiting(ctx context.Context, now time.Time) {
 	if now.Sub(e.copiedAt) < copyEvery {
 		return
 	}

@@ -87,6 +87,7 @@ type copies struct {
 	mu    sync.Mutex
 	data  map[string][]byte
 	kept  map[credential.ID][]byte
+	heard []escrow.Told
 	down  error
 	onPut func(sealed []byte)
 }
@@ -149,6 +150,15 @@ func (c *copies) All(_ context.Context, id credential.ID) (all [][]byte, err err
 func (c *copies) Present(context.Context, string, bool, time.Duration) error { return c.down }
 func (c *copies) Mark(context.Context, string, string) error                 { return c.down }
 func (c *copies) Spent(context.Context, string) (bool, error)                { return false, c.down }
+
+func (c *copies) Tell(_ context.Context, told escrow.Told) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.down == nil {
+		c.heard = append(c.heard, told)
+	}
+	return c.down
+}
 
 func (c *copies) set(change func(c *copies)) {
 	c.mu.Lock()

@@ -59,9 +59,9 @@ type spentLog struct {
 	file  *os.File
 	size  int64 // of the whole lines; the next one goes there
 	lines int
-	// rewriteAt is how many lines are too many.
-	rewriteAt int
-	marks     map[spentKey]spentMark
+	// rewriteAt is how many lines are too many, rewrites how often the file was replaced.
+	rewriteAt, rewrites int
+	marks               map[spentKey]spentMark
 }
 
 // spentKey stands for a token's hash. A busy fleet has a million of them, so what is
@@ -184,6 +184,7 @@ func (l *spentLog) rewrite() error {
 	}
 	closeErr := l.file.Close()
 	l.file, l.size, l.lines = file, size, len(kept)
+	l.rewrites++
 	for i, key := range kept {
 		m := l.marks[key]
 		m.line = i + 1

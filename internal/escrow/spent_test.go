@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -90,6 +91,9 @@ func (w *replicas) do(step, hash string) string {
 		redistest.Eventually(w.t, "redis", func() bool { return w.client.Ping(w.t.Context()).Err() == nil })
 	case "forgets":
 		must(w.t, w.client.Del(w.t.Context(), w.prefix+":spent:"+hash).Err())
+	case "tells":
+		e.RedisForgot()
+		e.CopyAgain(w.t.Context(), time.Now())
 	default:
 		w.t.Fatalf("no such step: %q", step)
 	}
@@ -150,6 +154,12 @@ func TestSpentList(t *testing.T) {
 		}, false},
 		"a redis that lost everything": {[]string{
 			"A present", "R forgets", "A present: spent", "A rotated", "R forgets", "A probe: spent",
+		}, false},
+		"a redis that is told again": {[]string{
+			"A present", "R forgets", "A tells", "B present: spent", "B probe", "A rotated", "R forgets", "B tells", "A tells", "B probe: spent",
+		}, false},
+		"a redis that is told of nothing spent": {[]string{
+			"A present", "A unspent", "R forgets", "A tells", "B present",
 		}, false},
 		"what the disk refuses redis does not hear of": {[]string{
 			"A present", "R forgets", "A present: spent", "B looks",

@@ -31,8 +31,9 @@
 //
 // The index begins empty, and Redis may lose it. A marker that MarkBuilt sets,
 // and that is lost with the rest, tells an index that is empty for good reason
-// from one that has to be built. It also says who built it; Claim reports both at
-// every call, at no cost.
+// from one that has to be built. It also says who built it, and has a name for what
+// Redis holds, which is another one after a loss; Claim reports all of that at every
+// call, at no cost. A loss of single keys, by eviction or in a failover, goes unnoticed.
 //
 // # Layout in Redis
 //

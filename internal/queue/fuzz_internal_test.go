@@ -98,12 +98,14 @@ func FuzzClaim(f *testing.F) {
 					t.Errorf("%q is taken for %+v", member, e)
 				}
 			}
-			if builtBy(reply) != by {
-				t.Errorf("built by %q, want %q", builtBy(reply), by)
+			if memory, name := builtBy(reply); strings.TrimRight(memory+" "+name, " ") != strings.TrimRight(by, " ") || strings.Contains(memory, " ") {
+				t.Errorf("%q is taken for %q in %q", by, name, memory)
 			}
 		}
-		if builtBy(nil) != "" || builtBy([]any{int64(1)}) != "" {
-			t.Error("built by somebody without a name")
+		for _, reply := range [][]any{nil, {int64(1)}} {
+			if memory, name := builtBy(reply); memory != "" || name != "" {
+				t.Errorf("%q in %q of no mark", name, memory)
+			}
 		}
 	})
 }

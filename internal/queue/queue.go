@@ -19,6 +19,10 @@ type Claim struct {
 	Built bool
 	// BuiltBy is what MarkBuilt was last told, empty if the index was not built.
 	BuiltBy string
+	// Forgot is true if Redis has lost all that it held since this process claimed last, as far
+	// as the shards tell that were asked; it is true at the first claim as well, since
+	// nobody knows what came before. It can be true twice for one loss.
+	Forgot bool
 }
 
 // Claimed is an entry that was handed out.

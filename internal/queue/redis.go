@@ -2,11 +2,14 @@ package queue
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"hash/fnv"
 	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +33,11 @@ type Redis struct {
 	client redis.UniversalClient
 	shards []shard
 	turn   atomic.Uint64
+
+	mu sync.Mutex
+	// memories are the names of what the shards were last seen to hold, "" for one whose index
+	// is not built.
+	memories map[int]string
 }
 
 // shard is one part of the index: the names of its keys.
@@ -41,7 +49,7 @@ type shard struct{ due, memo, built string }
 // as they come due, the entries that the old number put where they no longer
 // belong.
 func NewRedis(client redis.UniversalClient, prefix string, shards int) *Redis {
-	q := &Redis{client: client, shards: make([]shard, max(1, shards))}
+	q := &Redis{client: client, shards: make([]shard, max(1, shards)), memories: map[int]string{}}
 	for i := range q.shards {
 		key := fmt.Sprintf("%s:{q%d}:", prefix, i)
 		q.shards[i] = shard{due: key + "due", memo: key + "memo", built: key + "built"}
@@ -77,8 +85,9 @@ func (q *Redis) Claim(ctx context.Context, now time.Time, limit int, visibility 
 		}
 		entries, strays := parseClaim(reply, until, func(id credential.ID) bool { return q.shardOf(id) == i })
 		claim.Entries = append(claim.Entries, entries...)
-		by := builtBy(reply)
+		memory, by := builtBy(reply)
 		claim.Built, claim.BuiltBy = claim.Built && by != "", by
+		claim.Forgot = q.forgot(i, memory) || claim.Forgot
 		if err := q.drop(ctx, s, strays); err != nil {
 			failed = append(failed, err)
 		}
@@ -200,20 +209,30 @@ func (q *Redis) drop(ctx context.Context, s shard, members []string) error {
 	return nil
 }
 
-// builtBy reads the first part of what the claim script returned.
-func builtBy(reply []any) string {
+// builtBy reads the mark, the first part of what the claim script returned.
+func builtBy(reply []any) (memory, by string) {
 	if len(reply) == 0 {
-		return ""
+		return "", ""
 	}
-	by, _ := reply[0].(string)
-	return by
+	mark, _ := reply[0].(string)
+	memory, by, _ = strings.Cut(mark, " ")
+	return memory, by
+}
+
+// forgot reports whether a shard holds something else than when it was last asked.
+func (q *Redis) forgot(shard int, memory string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	last, known := q.memories[shard]
+	q.memories[shard] = memory
+	return !known || memory != last
 }
 
 // MarkBuilt says that the index is complete, since all that is in Vault was
 // added, and by whom; Claim tells everybody. by must not be empty.
 func (q *Redis) MarkBuilt(ctx context.Context, by string) error {
 	for i, s := range q.shards {
-		if err := q.client.Set(ctx, s.built, by, 0).Err(); err != nil {
+		if err := markScript.run(ctx, q.client, []string{s.built}, by, rand.Text()).Err(); err != nil {
 			return fmt.Errorf("mark shard %d as built: %w", i, err)
 		}
 	}

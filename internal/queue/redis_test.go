@@ -132,6 +132,44 @@ func TestLostIndex(t *testing.T) {
 	}
 }
 
+// TestForgot: every process is told once that Redis has lost everything, whoever built the index
+// again meanwhile, and not that it was scanned once more.
+func TestForgot(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	client := server.Client(t)
+	a := probe{index: queue.NewRedis(client, "q", 1), t: t}
+	b := probe{index: queue.NewRedis(client, "q", 1), t: t}
+	forgot := func(what string, p probe, want bool) {
+		t.Helper()
+		c, err := p.Claim(t.Context(), base, 10, visibility)
+		p.check(err)
+		if c.Forgot != want {
+			t.Errorf("%s: forgot is %t, want %t", what, c.Forgot, want)
+		}
+	}
+	a.check(a.MarkBuilt(t.Context(), "a 1"))
+	forgot("a process that has just begun", a, true)
+	forgot("the same again", a, false)
+	forgot("another one", b, true)
+	b.check(b.MarkBuilt(t.Context(), "b 2"))
+	forgot("after another scan", a, false)
+	a.check(client.FlushAll(t.Context()).Err())
+	b.check(b.MarkBuilt(t.Context(), "b 3"))
+	forgot("built again before it looked", a, true)
+	forgot("once", a, false)
+	a.check(client.FlushAll(t.Context()).Err())
+	forgot("not built yet", a, true)
+	forgot("still not", a, false)
+	a.check(a.MarkBuilt(t.Context(), "a 4"))
+	forgot("it may have been lost once more", a, true)
+	c, err := a.Claim(t.Context(), base, 10, visibility)
+	a.check(err)
+	if c.Forgot || c.BuiltBy != "a 4" {
+		t.Errorf("forgot is %t, built by %q", c.Forgot, c.BuiltBy)
+	}
+}
+
 func TestMembersThatDoNotBelong(t *testing.T) {
 	t.Parallel()
 	client := redistest.Start(t).Client(t)

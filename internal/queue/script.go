@@ -20,12 +20,15 @@ var (
 	expediteSource string
 	//go:embed remove.lua
 	removeSource string
+	//go:embed mark.lua
+	markSource string
 
 	claimScript    = newScript(claimSource)
 	scheduleScript = newScript(scheduleSource)
 	addScript      = newScript(addSource)
 	expediteScript = newScript(expediteSource)
 	removeScript   = newScript(removeSource)
+	markScript     = newScript(markSource)
 )
 
 // script is a Lua script that is run exactly once or not at all, as far as the

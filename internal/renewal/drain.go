@@ -59,6 +59,9 @@ func (e *Engine) Drain(ctx context.Context) []credential.ID {
 	return touched
 }
 
+// RedisForgot says that Redis has lost all that it held; Drain tells it again. It does not block.
+func (e *Engine) RedisForgot() { e.Escrow.RedisForgot() }
+
 func (e *Engine) drainOne(ctx context.Context, ref escrow.Ref) error {
 	v := e.newVisit(credential.Entry{ID: ref.ID})
 	doc, read, err := e.readGrant(ctx, ref.ID)

@@ -251,6 +251,25 @@ func (c *copies) Mark(_ context.Context, hash, mark string) error {
 	return c.down
 }
 
+func (c *copies) Tell(_ context.Context, told escrow.Told) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.down != nil {
+		return c.down
+	}
+	for _, kept := range told.Kept {
+		if c.kept[kept.Ref.ID] == nil || kept.Of.After(c.last[kept.Ref.ID]) {
+			c.kept[kept.Ref.ID], c.last[kept.Ref.ID] = kept.Sealed, kept.Of
+		}
+	}
+	for _, m := range told.Marks {
+		if mark := c.marks[m.Hash]; mark == "" || mark == "sent" && m.Mark == "rotated" {
+			c.marks[m.Hash] = m.Mark
+		}
+	}
+	return nil
+}
+
 // admitAll lets every call through and remembers the health that was reported.
 type admitAll struct{}
 

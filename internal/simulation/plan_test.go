@@ -24,6 +24,7 @@ const (
 	grace           = 2 * time.Minute
 	accessLifetime  = 20 * time.Minute
 	dormantInterval = 30 * time.Minute
+	spentRetention  = 14 * 24 * time.Hour
 
 	// Scans seldom come at the moment of a tick: who of two goroutines of one process
 	// is first then is not for the seed to say.

@@ -62,6 +62,10 @@ type process struct {
 	stop      context.CancelFunc
 	exited    chan struct{}
 
+	// claimed: it has claimed from Redis, which had lost everything so often then.
+	claimed bool
+	flushes int
+
 	// The conductor alone writes these, while everybody else waits. They are atomic
 	// because who waits for the time to pass is not told of it.
 	dead        atomic.Bool
@@ -90,7 +94,7 @@ func (w *world) newSpool(s *seat) *spool {
 func (w *world) start(s *seat) {
 	p := &process{world: w, seat: s, spool: s.spool, exited: make(chan struct{})}
 	var err error
-	p.escrow, err = escrow.Open(escrow.Settings{Dir: s.spool.dir, Keep: 14 * 24 * time.Hour, ProbesApart: inFlightBound - sendDeadline, Keys: vaultOf{p}, Copies: redisOf{p}})
+	p.escrow, err = escrow.Open(escrow.Settings{Dir: s.spool.dir, Keep: spentRetention, ProbesApart: inFlightBound - sendDeadline, Keys: vaultOf{p}, Copies: redisOf{p}})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -33,9 +33,10 @@ type redis struct {
 
 // keptAnswer is the last committed answer of a credential.
 type keptAnswer struct {
-	attempt string
-	of      escrow.Lineage
-	sealed  []byte
+	attempt  string
+	of       escrow.Lineage
+	sealedAt time.Time
+	sealed   []byte
 }
 
 type held struct {
@@ -96,7 +97,7 @@ func (r redisOf) Delete(ctx context.Context, ref escrow.Ref) error {
 func (r redisOf) Keep(ctx context.Context, ref escrow.Ref, of escrow.Lineage, sealed []byte) error {
 	return r.do(ctx, "copy.keep", r.world.book.name(ref.Attempt), func(redis *redis) {
 		if !redis.kept[ref.ID].of.After(of) {
-			redis.kept[ref.ID] = keptAnswer{ref.Attempt, of, slices.Clone(sealed)}
+			redis.kept[ref.ID] = keptAnswer{ref.Attempt, of, time.Now(), slices.Clone(sealed)}
 		}
 		delete(redis.copies, ref)
 	})
@@ -150,6 +151,22 @@ func (r redisOf) Spent(ctx context.Context, hash string) (spent bool, err error)
 	return spent && err == nil, err
 }
 
+// Tell implements escrow.Copies.
+func (r redisOf) Tell(ctx context.Context, told escrow.Told) error {
+	return r.do(ctx, "copy.tell", "", func(redis *redis) {
+		for _, kept := range told.Kept {
+			if known, ok := redis.kept[kept.Ref.ID]; !ok || kept.Of.After(known.of) || kept.Of.Seed != known.of.Seed && kept.SealedAt.After(known.sealedAt) {
+				redis.kept[kept.Ref.ID] = keptAnswer{kept.Ref.Attempt, kept.Of, kept.SealedAt, kept.Sealed}
+			}
+		}
+		for _, m := range told.Marks {
+			if mark := redis.marks[m.Hash]; mark == "" || mark == "sent" && m.Mark == "rotated" {
+				redis.marks[m.Hash], redis.sentAt[m.Hash] = m.Mark, time.Now().Add(m.Left-spentRetention)
+			}
+		}
+	})
+}
+
 // queueOf is the queue in Redis as one process reaches it.
 type queueOf struct{ redisOf }
 
@@ -159,6 +176,8 @@ func (q queueOf) Claim(ctx context.Context, now time.Time, limit int, visibility
 	err = q.do(ctx, "queue.claim", "", func(redis *redis) {
 		c, _ = redis.queue.Claim(ctx, now, limit, visibility)
 		sortByName(c)
+		c.Forgot = !q.claimed || q.flushes != redis.flushes
+		q.claimed, q.flushes = true, redis.flushes
 	})
 	if err != nil {
 		return queue.Claim{}, err
