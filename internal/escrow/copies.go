@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -24,8 +25,8 @@ type Copies interface {
 	Keep(ctx context.Context, ref Ref, of Lineage, sealed []byte) error
 	// All returns every answer of a credential that is there, committed or not.
 	All(ctx context.Context, id credential.ID) ([][]byte, error)
-	// Present marks a token as sent if it may be presented. If not it returns ErrSpent, or
-	// ErrTooSoon for a probe of what was sent less than apart ago.
+	// Present marks a token as sent if it may be presented. If not it returns
+	// ErrSpentElsewhere, ErrRotated, or ErrTooSoon for a probe of what was sent less than apart ago.
 	Present(ctx context.Context, hash string, probe bool, apart time.Duration) error
 	Mark(ctx context.Context, hash, mark string) error
 	// Spent reports whether a token was presented, and not proven unspent since.
@@ -111,11 +112,15 @@ func (c *RedisCopies) All(ctx context.Context, id credential.ID) ([][]byte, erro
 	return answers, err
 }
 
+// ErrRotated is ErrSpentElsewhere for a token that is known to have been rotated.
+var ErrRotated = fmt.Errorf("%w: it is known to have been rotated", ErrSpentElsewhere)
+
 // presentScript is mayPresent and the mark in one step. A mark that this very
 // call has set is no obstacle. How old another is, its time to live tells.
 var presentScript = redis.NewScript(`
 local mark = redis.call('GET', KEYS[1])
 if mark and mark ~= 'unspent' and mark ~= ARGV[1] then
+	if mark == 'rotated' then return 3 end
 	if ARGV[2] == '0' or string.sub(mark, 1, 4) ~= 'sent' then return 0 end
 	local age = tonumber(ARGV[3]) - redis.call('PTTL', KEYS[1])
 	if age >= 0 and age < tonumber(ARGV[4]) then return 2 end
@@ -136,9 +141,11 @@ func (c *RedisCopies) Present(ctx context.Context, hash string, probe bool, apar
 	case err != nil:
 		return err
 	case may == 0:
-		return ErrSpent
+		return ErrSpentElsewhere
 	case may == 2:
 		return ErrTooSoon
+	case may == 3:
+		return ErrRotated
 	default:
 		return nil
 	}

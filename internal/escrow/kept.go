@@ -41,16 +41,13 @@ func (e *Escrow) Keep(ctx context.Context, ref Ref) error {
 
 // After returns the answers within reach, in no order, that come after a place in the life of a
 // grant: those that wait in this spool or in Redis, and the last one that was committed. An
-// error means that there may be a later one: a place could not be asked, or it will not
-// open before a person restores its key, or a version that can read it.
+// error, which comes with them, means that there may be a later one: a place could not be asked,
+// or it will not open before a person restores its key, or a version that can read it.
 func (e *Escrow) After(ctx context.Context, id credential.ID, place Lineage) ([]Answer, error) {
-	sealed, err := e.spool.all(id)
-	if err != nil {
-		return nil, err
-	}
-	copies, err := e.copies.All(ctx, id)
-	if err != nil {
-		return nil, fmt.Errorf("ask redis for what it has of the answers: %w", err)
+	sealed, spoolErr := e.spool.all(id)
+	copies, copiesErr := e.copies.All(ctx, id)
+	if copiesErr != nil {
+		copiesErr = fmt.Errorf("ask redis for what it has of the answers: %w", copiesErr)
 	}
 	var answers []Answer
 	var closed error
@@ -72,7 +69,7 @@ func (e *Escrow) After(ctx context.Context, id credential.ID, place Lineage) ([]
 			}
 		}
 	}
-	return answers, closed
+	return answers, errors.Join(spoolErr, copiesErr, closed)
 }
 
 // keepLast makes an answer the last of its credential, unless a later one of the same
@@ -109,7 +106,7 @@ func (s *spool) all(id credential.ID) ([][]byte, error) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read the spool: %w", err)
+			return all, fmt.Errorf("read the spool: %w", err)
 		}
 		all = append(all, sealed)
 	}

@@ -85,8 +85,9 @@ func TestKeepWithoutRedis(t *testing.T) {
 	r.copies.set(func(c *copies) { c.down = away })
 	must(t, r.Keep(t.Context(), ref(1)))
 	equalAll(t, "told", r.told(), []string{"sealed copy in redis"})
-	_, err := r.After(t.Context(), ref(1).ID, escrow.Lineage{Seed: "seed"})
+	here, err := r.After(t.Context(), ref(1).ID, escrow.Lineage{Seed: "seed"})
 	equal(t, "the error is that", errors.Is(err, away), true)
+	equal(t, "and the spool has one", len(here), 1)
 	r.copies.set(func(c *copies) { c.down = nil })
 	equalAll(t, "kept", kept(t, r.Escrow, ref(1).ID), []string{"answer"})
 }

@@ -19,6 +19,10 @@ import (
 // ErrSpent means that the token was presented before, and must not be again.
 var ErrSpent = errors.New("this refresh token was already presented")
 
+// ErrSpentElsewhere is ErrSpent for what another replica presented: its answer went to a
+// spool that is not this one.
+var ErrSpentElsewhere = fmt.Errorf("%w, by another replica", ErrSpent)
+
 // ErrTooSoon means that a probe must wait: the token was presented so short a time ago that the
 // provider may still be at work on it.
 var ErrTooSoon = errors.New("this refresh token was presented a moment ago")
@@ -262,7 +266,7 @@ func (l *spentLog) append(hash, mark string, now time.Time) error {
 }
 
 // Present records that the token with this hash is about to go out, and returns
-// ErrSpent if it must not: it was presented before, and this is no recorded
+// ErrSpent, or ErrSpentElsewhere, if it must not: it was presented before, and this is no recorded
 // probe; or it is known to have been rotated. A probe gets ErrTooSoon if the token went out less
 // than Settings.ProbesApart ago. The disk is asked first and always
 // written; Redis adds what other replicas know, and if it cannot be reached the
@@ -274,6 +278,9 @@ func (e *Escrow) Present(ctx context.Context, hash string, probe bool) error {
 		return err
 	}
 	switch err := e.copies.Present(ctx, hash, probe, e.probesApart); {
+	case errors.Is(err, ErrRotated):
+		// Redis may be away the next time, and must not be needed to know it.
+		return errors.Join(ErrSpentElsewhere, e.spent.set(hash, markRotated, now))
 	case errors.Is(err, ErrSpent), errors.Is(err, ErrTooSoon):
 		return err
 	case err != nil:

@@ -161,6 +161,9 @@ func TestSpentList(t *testing.T) {
 		"a redis that is told of nothing spent": {[]string{
 			"A present", "A unspent", "R forgets", "A tells", "B present",
 		}, false},
+		"what redis knew to be rotated is known without it": {[]string{
+			"A present", "A rotated", "B probe: spent", "R goes", "B probe: spent", "B restarts", "B probe: spent",
+		}, false},
 		"what the disk refuses redis does not hear of": {[]string{
 			"A present", "R forgets", "A present: spent", "B looks",
 		}, false},

@@ -16,6 +16,10 @@ import (
 // successor: a person authorized again while the answer was under way.
 var errOvertaken = errors.New("a newer authorization has taken this one's place")
 
+// errForgotten means that the document has never seen the authorization that an answer belongs
+// to: Vault was put back to before it. The answer waits until the seed is stored again.
+var errForgotten = errors.New("the authorization that a sealed answer belongs to is not known to Vault, which was put back; the answer waits until its refresh_token is stored again")
+
 // errLeft means that a commit was left to recovery because the process is stopping.
 var errLeft = errors.New("the process is stopping; the sealed answer will be committed by recovery")
 
@@ -110,6 +114,8 @@ func (e *Engine) commit(ctx context.Context, t *turn, ref escrow.Ref, next crede
 				return nil
 			case foundPutBack:
 				next = e.claimed(t, next)
+			case foundForgotten:
+				return errForgotten
 			case foundOther:
 				return errOvertaken
 			}
@@ -152,6 +158,7 @@ const (
 	foundPresented found = iota // the token that was presented, or nothing: write again
 	foundOurs                   // our new token: it is done
 	foundPutBack                // an earlier token: Vault was put back
+	foundForgotten              // an authorization from before ours: Vault was put back
 	foundOther                  // neither: a new seed has overtaken us
 )
 
@@ -159,10 +166,14 @@ func readBack(doc, next credential.Grant, presented string) found {
 	switch {
 	case doc.AccessToken == next.AccessToken && doc.RefreshToken == next.RefreshToken:
 		return foundOurs
+	case lastSeed(doc) == lastSeed(next) && doc.RefreshToken != next.RefreshToken && doc.Held(next.RefreshToken):
+		return foundOurs // and others have followed it
 	case doc.State == "" || fits(doc, presented, lastSeed(next)):
 		return foundPresented
 	case lineageOf(next).After(lineageOf(doc)) && !doc.Held(next.RefreshToken):
 		return foundPutBack
+	case forgotten(doc, lastSeed(next)):
+		return foundForgotten
 	default:
 		return foundOther
 	}
@@ -175,13 +186,17 @@ func (e *Engine) publishGrant(ctx context.Context, t *turn) error {
 	}
 	headers, due := t.method.Render(t.cred, t.grant.AccessToken), e.rotationDue(t)
 	return e.publish(ctx, t.visit, func(current credential.Token) (credential.Token, bool) {
-		if current.Generation > t.grant.Generation {
-			return current, false
+		generation := t.grant.Generation
+		if current.Generation > generation {
+			if t.is(current) {
+				return current, false
+			}
+			generation = current.Generation + 1 // it was another method's for a while
 		}
 		next := credential.Token{
 			Status: credential.StatusActive, Headers: maps.Clone(headers),
 			AccessToken: t.grant.AccessToken, TokenType: t.grant.TokenType,
-			IssuedAt: t.grant.IssuedAt, ExpiresAt: t.grant.ExpiresAt, RenewAt: due, Generation: t.grant.Generation,
+			IssuedAt: t.grant.IssuedAt, ExpiresAt: t.grant.ExpiresAt, RenewAt: due, Generation: generation,
 		}
 		t.describe(&next)
 		switch {

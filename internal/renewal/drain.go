@@ -87,8 +87,12 @@ func (e *Engine) drainOne(ctx context.Context, ref escrow.Ref) error {
 	once := make(chan struct{})
 	close(once)
 	outcome, done := e.settle(ctx, &turn{visit: v, grant: doc, read: read, leave: once}, ref)
-	if done {
+	switch {
+	case !done:
+		return nil
+	case errors.Is(outcome.Err, errForgotten):
+		return fmt.Errorf("%w: %w", errNotNow, outcome.Err)
+	default:
 		return outcome.Err
 	}
-	return nil
 }

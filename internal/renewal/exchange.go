@@ -82,6 +82,9 @@ func (e *Engine) refused(ctx context.Context, t *turn, x *exchange, err error) O
 		// Presented before, with an outcome that this document does not know: a
 		// recorded probe decides, unless the token is known to have been rotated.
 		e.Observer.Event(EventSpentRefused, t.cred.Provider)
+		if errors.Is(err, escrow.ErrSpentElsewhere) {
+			e.foreign(ctx, t)
+		}
 		if outcome, done := e.bringForward(ctx, t); done {
 			return outcome
 		}
@@ -121,6 +124,16 @@ func (e *Engine) stillOpen(ctx context.Context, t *turn, err error) Outcome {
 		outcome.Due = t.notPastExpiry(retry)
 	}
 	return outcome
+}
+
+// foreign takes down that another replica has presented the token: its answer is not to be
+// found in this spool, and without Redis it cannot be known that there is none.
+func (e *Engine) foreign(ctx context.Context, t *turn) {
+	next := t.grant.Clone()
+	next.Intent.Foreign = true
+	if err := e.putGrant(ctx, t, next); err != nil {
+		t.log.Warn().Err(err).Msg("that another replica has presented the token could not be noted")
+	}
 }
 
 // unspent closes the intent: the token is known to be unspent. If that cannot be

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"refresher/internal/credential"
@@ -21,13 +22,12 @@ import (
 // errNotKnown means that it cannot be known yet whether a later answer is kept.
 var errNotKnown = errors.New("whether a later answer is kept cannot be known yet")
 
-// bringForward gives a grant the latest token that is kept of it, if that is later than its
-// own. It reports whether the visit is over.
+// bringForward gives a grant the latest token that is within reach, if that is later than its
+// own. It reports whether the visit is over: also, with errNotKnown, if there is none and a place
+// could not be asked. One that is even later can only be there, and is found when the
+// token's own turn comes, before it is probed.
 func (e *Engine) bringForward(ctx context.Context, t *turn) (Outcome, bool) {
-	answers, err := e.Escrow.After(ctx, t.entry.ID, lineageOf(t.grant))
-	if err != nil {
-		return e.storeFailed(t.visit, fmt.Errorf("%w: %w", errNotKnown, err)), true
-	}
+	answers, unread := e.Escrow.After(ctx, t.entry.ID, lineageOf(t.grant))
 	var latest *credential.Grant
 	for _, answer := range answers {
 		result, of, err := e.judge(ctx, t, answer.Ref, answer.Plain)
@@ -38,10 +38,14 @@ func (e *Engine) bringForward(ctx context.Context, t *turn) (Outcome, bool) {
 			latest = next
 		}
 	}
-	if latest == nil {
+	switch {
+	case latest != nil:
+		return e.forward(ctx, t, *latest), true
+	case unread != nil:
+		return e.storeFailed(t.visit, fmt.Errorf("%w: %w", errNotKnown, unread)), true
+	default:
 		return Outcome{}, false
 	}
-	return e.forward(ctx, t, *latest), true
 }
 
 // later returns the grant as it is after an answer, nil if it is further on already, or if
@@ -80,6 +84,15 @@ func (e *Engine) claimed(t *turn, next credential.Grant) credential.Grant {
 	return next
 }
 
+// first presents a token for the first time, unless a later one is within reach. A place that
+// cannot be asked holds nothing up: an outage of Redis must not.
+func (e *Engine) first(ctx context.Context, t *turn) Outcome {
+	if outcome, done := e.bringForward(ctx, t); done && !errors.Is(outcome.Err, errNotKnown) {
+		return outcome
+	}
+	return e.present(ctx, t, false)
+}
+
 // probe presents the token again, unless a later one is within reach. Whether there is one in
 // Redis counts for nothing if every answer would have come to this process's own spool.
 func (e *Engine) probe(ctx context.Context, t *turn) Outcome {
@@ -97,6 +110,11 @@ func (e *Engine) dead(ctx context.Context, t *turn) Outcome {
 		return outcome
 	}
 	return e.publishDead(ctx, t, done)
+}
+
+// forgotten reports whether a document has never seen an authorization.
+func forgotten(doc credential.Grant, seed string) bool {
+	return seed != "" && !slices.Contains(doc.Seeds, seed)
 }
 
 // brought reports whether a claim is by which a grant was brought forward: there is no

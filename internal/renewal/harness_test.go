@@ -230,8 +230,10 @@ func (c *copies) Present(_ context.Context, hash string, probe bool, _ time.Dura
 	case mark == "" || mark == "unspent" || mark == "sent" && probe:
 		c.marks[hash] = "sent"
 		return nil
+	case mark == "rotated":
+		return escrow.ErrRotated
 	default:
-		return escrow.ErrSpent
+		return escrow.ErrSpentElsewhere
 	}
 }
 

@@ -86,6 +86,12 @@ func asksPerson(s credential.Status) bool {
 	return s == credential.StatusNeedsAuthorization || s == credential.StatusMisconfigured
 }
 
+// is reports whether a published token is of the credential's method, as one is of which
+// nobody knows better.
+func (v *visit) is(t credential.Token) bool {
+	return t.Provider == "" || t.Provider == v.cred.Provider && t.Auth == v.cred.Auth
+}
+
 // describe fills in whom the token is for.
 func (v *visit) describe(t *credential.Token) {
 	if v.method.Provider == "" {

@@ -61,8 +61,12 @@ func inBubble(t *testing.T, test func(*testing.T, *stopped)) {
 }
 
 func (s *stopped) engine(r *replica) *renewal.Engine {
+	return s.engineWith(r, direct{r.Provider, s.sims, func() { s.answered() }})
+}
+
+func (s *stopped) engineWith(r *replica, provider renewal.Provider) *renewal.Engine {
 	parts := r.Parts
-	parts.Provider = direct{parts.Provider, s.sims, func() { s.answered() }}
+	parts.Provider = provider
 	return renewal.New(parts, timing(), renewal.Limits{
 		SendDeadline: 15 * time.Second, RotationTimeout: 2 * time.Minute, InFlightBound: 10 * time.Minute,
 		TakeoverAfter: time.Hour, TakeoverAfterDormant: 24 * time.Hour, CommitRetryMax: 30 * time.Second,
@@ -102,7 +106,7 @@ func (s *stopped) comesRound(atWork bool) {
 	now := time.Now().UTC()
 	theirs := credential.Grant{
 		State: credential.GrantIdle, RefreshToken: "sim-theirs", RefreshTokenIssuedAt: now, Generation: 7,
-		AccessToken: "sim-theirs-access", IssuedAt: now, ExpiresAt: now.Add(time.Hour), Seeds: []string{"theirs"},
+		AccessToken: "sim-theirs-access", IssuedAt: now, ExpiresAt: now.Add(time.Hour), Seeds: []string{credential.Secret(s.app.RefreshToken).Hash(), "theirs"},
 	}
 	if atWork {
 		theirs.State, theirs.Intent = credential.GrantIntent, &credential.Intent{Attempt: "theirs", Owner: "they", BeganAt: now}

@@ -98,7 +98,7 @@ func (e *Engine) dismiss(ctx context.Context, t *turn, ref escrow.Ref, err error
 func (e *Engine) bringHome(ctx context.Context, t *turn, ref escrow.Ref, result refreshers.Result, of heard) (Outcome, bool) {
 	absent := t.grant.State == "" && result.RefreshToken != ""
 	switch {
-	case t.grant.AccessToken == result.AccessToken:
+	case t.grant.AccessToken == result.AccessToken && (result.RefreshToken == "" || t.grant.Held(result.RefreshToken)):
 		if err := e.publishGrant(ctx, t); err != nil {
 			return e.storeFailed(t.visit, err), true
 		}
@@ -134,7 +134,10 @@ func (e *Engine) unfitting(ctx context.Context, t *turn, ref escrow.Ref, result 
 		return Outcome{}, false
 	}
 	next := t.later(result, of)
-	if next == nil {
+	switch {
+	case next == nil && forgotten(t.grant, of.Seed):
+		return e.storeFailed(t.visit, errForgotten), true
+	case next == nil:
 		e.setAside(ctx, t.visit, ref, errOvertaken)
 		return Outcome{}, false
 	}
@@ -293,10 +296,13 @@ func (e *Engine) probeAfterExpiry(ctx context.Context, t *turn, cause error) Out
 // has been published. The grant is looked at again, soon if a later token may be kept.
 func (e *Engine) publishDead(ctx context.Context, t *turn, soon bool) Outcome {
 	err := e.publish(ctx, t.visit, func(current credential.Token) (credential.Token, bool) {
-		if current.Generation > t.grant.Generation && !current.Expired(time.Now()) {
+		next := current
+		switch {
+		case !t.is(current):
+			next = credential.Token{Generation: current.Generation} // another method's serves nobody
+		case current.Generation > t.grant.Generation && !current.Expired(time.Now()):
 			return current, false // it goes on serving while it can
 		}
-		next := current
 		t.describe(&next)
 		next.Status, next.Message = credential.StatusNeedsAuthorization, askForAuthorization(t)
 		return next, true

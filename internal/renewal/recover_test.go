@@ -195,10 +195,10 @@ func TestNewSeedOvertakesAnOpenIntent(t *testing.T) {
 func TestNewSeedOvertakesACommit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.checkfrontApp(acme)
+	ours := credential.Secret(w.checkfrontApp(acme).RefreshToken)
 	dir := t.TempDir()
 	r := w.replica(dir)
-	theirs := credential.Grant{State: credential.GrantIdle, RefreshToken: "sim-theirs", Seeds: []string{"a", "b"}}
+	theirs := credential.Grant{State: credential.GrantIdle, RefreshToken: "sim-theirs", Seeds: []string{ours.Hash(), "b"}}
 	w.store.on(func(at string) error {
 		if at == "before grant.write" && w.sims.Checkfront.Ledger().Calls() > 0 {
 			w.store.mu.Lock()

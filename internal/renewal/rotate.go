@@ -52,7 +52,7 @@ func (e *Engine) rotate(ctx context.Context, v *visit) Outcome {
 		return outcome
 	}
 	if t.adopting {
-		return e.present(ctx, t, false)
+		return e.first(ctx, t)
 	}
 	if v.cred.Paused {
 		return e.paused(ctx, v)
@@ -134,7 +134,7 @@ func (e *Engine) carryOut(ctx context.Context, t *turn) Outcome {
 	next, until := e.limits.decide(e.situation(t))
 	switch next {
 	case stepPresent:
-		return e.present(ctx, t, false)
+		return e.first(ctx, t)
 	case stepProbe:
 		return e.probe(ctx, t)
 	case stepClaim:

@@ -226,9 +226,9 @@ func TestDeadGrantLeavesANewerTokenAlone(t *testing.T) {
 func TestNewAuthorizationBeatsACommit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.checkfrontApp(acme)
+	ours := credential.Secret(w.checkfrontApp(acme).RefreshToken)
 	r := w.replica(t.TempDir())
-	theirs := credential.Grant{State: credential.GrantIdle, RefreshToken: "sim-theirs", Seeds: []string{"a", "b"}}
+	theirs := credential.Grant{State: credential.GrantIdle, RefreshToken: "sim-theirs", Seeds: []string{ours.Hash(), "b"}}
 	var adopted atomic.Bool
 	w.store.on(func(at string) error {
 		if at == "before grant.write" && w.sims.Checkfront.Ledger().Calls() > 0 && adopted.CompareAndSwap(false, true) {

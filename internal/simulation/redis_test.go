@@ -131,8 +131,10 @@ func (r redisOf) Present(ctx context.Context, hash string, probe bool, apart tim
 			refused = escrow.ErrTooSoon
 		case mark == "", mark == "unspent", mark == "sent" && probe:
 			redis.marks[hash], redis.sentAt[hash] = "sent", time.Now()
+		case mark == "rotated":
+			refused = escrow.ErrRotated
 		default:
-			refused = escrow.ErrSpent
+			refused = escrow.ErrSpentElsewhere
 		}
 	})
 	return cmp.Or(err, refused)
