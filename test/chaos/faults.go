@@ -28,6 +28,7 @@ func (f *Fault) String() string {
 // fate is what becomes of the connection at which a fault happened.
 type fate struct {
 	cut, truncate bool
+	half          bool // of what is truncated on its way there; else nothing of its body arrives
 	status        int
 }
 
@@ -72,7 +73,7 @@ func (r *rig) begin(k Kind, s Step) bool {
 		return r.redis.intact(sinceLoss) && r.vault.reserve()
 	case Flush, RedisDie, Failover, Evict:
 		return r.redis.reserve()
-	case DiskFull:
+	case Disk:
 		return r.replicas[s.Replica-1].spool.reserve()
 	case Person, Reapply:
 		return r.person.owns(s.ID)

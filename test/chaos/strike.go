@@ -21,7 +21,7 @@ func (r *rig) strike(f *Fault) fate {
 	case Cut:
 		return fate{cut: true}
 	case Truncate:
-		return fate{truncate: true}
+		return fate{truncate: true, half: f.Chance < 0.5}
 	case Refuse:
 		return fate{status: f.refusal()}
 	case Delay:
@@ -40,8 +40,8 @@ func (r *rig) strikeOthers(f *Fault) {
 	switch f.Kind {
 	case Pause:
 		r.pause(r.replicas[f.Replica-1], f)
-	case DiskFull:
-		r.fillDisk(r.replicas[f.Replica-1], f)
+	case Disk:
+		r.strikeDisk(r.replicas[f.Replica-1], f)
 	case Person:
 		r.person.authorize(f.ID, "anew, in the middle")
 	case Reapply:
@@ -70,8 +70,8 @@ func (f *Fault) eviction() string {
 // refusal is the status of an answer that says no.
 func (f *Fault) refusal() int {
 	statuses := []int{429, 472, 473, 500, 502, 503} // a rate limit, Vault's standbys, a server or gateway in trouble, sealed
-	if f.Boundary == Request {
-		statuses = []int{429, 429, 500, 503}
+	if f.Boundary == Request {                      // of these only 429 is proof that nothing was spent
+		statuses = []int{429, 429, 429, 503}
 	}
 	return statuses[int(f.Chance*float64(len(statuses)))]
 }
@@ -126,14 +126,25 @@ func (r *rig) pause(rep *replica, f *Fault) {
 	})
 }
 
-func (r *rig) fillDisk(rep *replica, f *Fault) {
-	rep.spool.fill()
+// strikeDisk leaves no room on the disk of a spool, or every other time makes it read-only: what
+// is open can still be written then.
+func (r *rig) strikeDisk(rep *replica, f *Fault) {
+	mend := rep.spool.unfill
+	if f.readOnly() {
+		r.note(fmt.Sprintf("the spool's disk of replica %d takes no new files", rep.n), rep.spool.protect())
+		mend = rep.spool.unprotect
+	} else {
+		rep.spool.fill()
+	}
 	r.later(f.span(500*time.Millisecond, 4*time.Second), func() {
+		r.note(fmt.Sprintf("the spool's disk of replica %d is well again", rep.n), mend())
 		r.over(f)
-		rep.spool.unfill()
-		r.story.tell(rep.n, "", "the spool's disk has room again")
+		rep.spool.release()
 	})
 }
+
+// readOnly reports whether it is the other way in which a disk fails.
+func (f *Fault) readOnly() bool { return f.Kind == Disk && int(f.Chance*1000)%2 == 0 }
 
 // strikeVault seals Vault, kills it, or puts its storage back. Whoever is asked
 // while it is away waits for nothing.
