@@ -228,6 +228,9 @@ func (r *rig) conclude() (*verdict, error) {
 		return nil, err
 	}
 	v := r.judge()
+	if r.options.attack != nil {
+		v.judgeOutage()
+	}
 	for _, rep := range r.replicas {
 		v.judgeLog(rep)
 	}

@@ -57,6 +57,13 @@ type publication struct {
 	Expires    time.Time
 }
 
+// lag is the time from a commit to its publication.
+type lag struct {
+	id        string
+	committed time.Time
+	took      time.Duration
+}
+
 // death is a grant that the service gave up.
 type death struct {
 	At    time.Time
@@ -82,7 +89,7 @@ type observed struct {
 	shown         map[string]int              // by ID: the newest generation that was published
 	committed     map[string]time.Time        // by ID: when the newest generation was committed, until it is published
 	behind        []string                    // those whose publication lagged by more than one commit
-	worstBehind   worst                       // from a commit to its publication
+	lags          []lag                       // of each commit that was published
 	leases        map[string]bool             // by tenant and owner
 	epoch         int                         // how often Vault was set back
 	commits       int
@@ -193,7 +200,7 @@ func (o *observed) show(id string, generation int) {
 	defer o.mu.Unlock()
 	o.shown[id] = max(o.shown[id], generation)
 	if at, open := o.committed[id]; open && generation >= o.generations[id] {
-		o.worstBehind.take(time.Since(at), id)
+		o.lags = append(o.lags, lag{id, at, time.Since(at)})
 		delete(o.committed, id)
 	}
 }

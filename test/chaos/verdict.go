@@ -32,34 +32,29 @@ type verdict struct {
 	Unseen        int            // rotations that came to Vault, and that the rig saw in no spool
 	Inspected     int            // rotations that the rig saw in a spool
 	Recovered     int            // of these, those that came to Vault
-	WorstAlone    worst          // until a token served again by itself
-	WorstAsked    worst          // until one served again for which a person was needed
+	WorstAlone    delays         // until a token served again by itself
+	WorstAsked    delays         // until one served again for which a person was needed
+	WorstBehind   delays         // from a commit to its publication
+	Told          int            // presentations of which the process was told that nothing was spent
+	Stopped       int            // processes that were asked to stop
+	NotStopped    int            // of these, those that did not as they should
+	Ended         map[string]int // processes that ended of their own accord, by what made them
 	SecretsIn     int64          // bytes that were searched
 	Secrets       int            // that were searched for
 	Found         int
 }
 
-// worst is the longest time for which a published token did not serve.
-type worst struct {
-	took time.Duration
-	id   string
-}
-
-func (w *worst) take(took time.Duration, id string) {
-	if took > w.took {
-		*w = worst{took, id}
-	}
-}
-
-func (w worst) String() string { return w.took.Round(100 * time.Millisecond).String() }
-
 func (v *verdict) fail(invariant, id, format string, args ...any) {
 	v.Failures = append(v.Failures, failure{invariant, id, fmt.Sprintf(format, args...)})
 }
 
+func newVerdict() *verdict {
+	return &verdict{Again: map[string]int{}, Losses: map[string]int{}, Ended: map[string]int{}}
+}
+
 // judge passes the verdict on everything that was seen.
 func (r *rig) judge() *verdict {
-	v := &verdict{Again: map[string]int{}, Losses: map[string]int{}}
+	v := newVerdict()
 	ledger := r.sims.Checkfront.Ledger()
 	c := circumstances{
 		faults: r.faults, setBacks: r.setBacks, redisLosses: r.redis.losses, authorizedIn: r.person.authorizedBetween, removedIn: r.person.removedBetween,
@@ -77,6 +72,7 @@ func (r *rig) judge() *verdict {
 	v.judgeAnswers(r.seen, c)
 	v.judgeDeaths(r.seen, c)
 	v.judgePublications(r.seen)
+	v.judgeLags(r.seen, c, time.Now())
 	v.judgeDelays(r.seen, c, rotations)
 	return v
 }
@@ -99,6 +95,9 @@ func (v *verdict) judgePresentations(o *observed, c circumstances) {
 			v.Presentations++
 			if a.Forwarded {
 				reached++
+			}
+			if a.Unspent {
+				v.Told++
 			}
 			v.judgePresentation(a, attempts[:i])
 			if a.Roomless {
@@ -288,48 +287,6 @@ func (v *verdict) judgePublications(o *observed) {
 			}
 		}
 	}
-}
-
-// judgeDelays measures for how long published tokens did not serve.
-func (v *verdict) judgeDelays(o *observed, c circumstances, rotations []providersim.Event) {
-	rotated := map[string][]time.Time{}
-	for _, e := range rotations {
-		id := o.owners[e.TokenHash]
-		rotated[id] = append(rotated[id], e.At)
-	}
-	for id, all := range o.published {
-		var last publication
-		for _, p := range all {
-			if p.Status != "active" || p.Access == last.Access {
-				continue
-			}
-			if last.Status != "" {
-				v.delay(o, c, id, p, lastServed(last, rotated[id]))
-			}
-			last = p
-		}
-	}
-}
-
-func (v *verdict) delay(o *observed, c circumstances, id string, next publication, ended time.Time) {
-	took := next.At.Sub(ended)
-	asked := slices.ContainsFunc(deathsOf(o, id), func(d *death) bool { return d.At.After(ended) && d.At.Before(next.At) })
-	if asked || c.removedIn(id, ended, next.At) {
-		v.WorstAsked.take(took, id)
-	} else {
-		v.WorstAlone.take(took, id)
-	}
-}
-
-// lastServed is when a published token ended: at its expiry, or when the provider
-// rotated its grant.
-func lastServed(p publication, rotations []time.Time) time.Time {
-	for _, t := range rotations {
-		if t.After(p.At) && t.Before(p.Expires) {
-			return t
-		}
-	}
-	return p.Expires
 }
 
 // judgeLog: no process has panicked, not even in a goroutine that survived it.

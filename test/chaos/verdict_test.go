@@ -82,12 +82,13 @@ func (s *scene) publish(generation, version int, status string) {
 }
 
 func (s *scene) judge() *verdict {
-	v := &verdict{Again: map[string]int{}, Losses: map[string]int{}}
+	v := newVerdict()
 	v.judgePresentations(s.observed, s.circumstances)
 	v.judgeRotations(s.rotations, s.observed)
 	v.judgeAnswers(s.observed, s.circumstances)
 	v.judgeDeaths(s.observed, s.circumstances)
 	v.judgePublications(s.observed)
+	v.judgeLags(s.observed, s.circumstances, s.now)
 	v.judgeDelays(s.observed, s.circumstances, s.rotations)
 	return v
 }
@@ -343,6 +344,21 @@ func TestVerdict(t *testing.T) {
 				s.show("acme/main", generation)
 			}
 		}},
+		{name: "a commit that waited for too long", want: "I4", scene: func(s *scene) {
+			s.lags = []lag{{"acme/main", s.now, publishedWithin + time.Second}}
+		}},
+		{name: "a commit that waited while Redis had lost the queue", scene: func(s *scene) {
+			s.lags = []lag{{"acme/main", s.now, publishedWithin + time.Second}}
+			s.redisLosses = []time.Time{s.now.Add(time.Second)}
+		}},
+		{name: "a commit that waited for too long even so", want: "I4", scene: func(s *scene) {
+			s.lags = []lag{{"acme/main", s.now, publishedAtWorst + time.Second}}
+			s.redisLosses = []time.Time{s.now.Add(time.Second)}
+		}},
+		{name: "a commit that was never published", want: "I4", scene: func(s *scene) {
+			s.committed["acme/main"] = s.now
+			s.now = s.now.Add(publishedWithin + time.Second)
+		}},
 		{name: "writes that were heard of in another order", scene: func(s *scene) {
 			s.publish(3, 2, "active")
 			s.publish(2, 1, "active")
@@ -420,36 +436,5 @@ func TestDied(t *testing.T) {
 				t.Errorf("alive: %t, want %t", got, c.want)
 			}
 		})
-	}
-}
-
-// TestDelays: a token ends with its expiry or with the next rotation of its grant,
-// and the time until another serves counts for the one who mended it.
-func TestDelays(t *testing.T) {
-	t.Parallel()
-	s := newScene()
-	began := s.now
-	at := func(seconds int) time.Time { return began.Add(time.Duration(seconds) * time.Second) }
-	s.owners["t1"], s.owners["t2"] = "acme/main", "acme/main"
-	s.published["acme/main"] = []publication{
-		{At: at(0), Status: "active", Access: "a1", Expires: at(14)},
-		{At: at(12), Status: "active", Access: "a2", Expires: at(24)}, // rotated at 9: three seconds
-		{At: at(26), Status: "active", Access: "a3", Expires: at(40)}, // expired at 24: two
-		{At: at(60), Status: "active", Access: "a4", Expires: at(90)}, // dead: twenty
-	}
-	s.deaths["x"] = &death{At: at(50), ID: "acme/main"}
-	rotations := []providersim.Event{{TokenHash: "t1", At: at(9)}, {TokenHash: "t2", At: at(25)}}
-	v := &verdict{}
-	v.judgeDelays(s.observed, s.circumstances, rotations)
-	if v.WorstAlone.took != 3*time.Second || v.WorstAsked.took != 20*time.Second {
-		t.Errorf("by itself %s, with a person %s; want 3 s and 20 s", v.WorstAlone, v.WorstAsked)
-	}
-
-	// Whoever deletes a credential waits until it is stored again.
-	s.removedIn = func(_ string, from, to time.Time) bool { return from.Equal(at(9)) && to.Equal(at(12)) }
-	v = &verdict{}
-	v.judgeDelays(s.observed, s.circumstances, rotations)
-	if v.WorstAlone.took != 2*time.Second {
-		t.Errorf("by itself %s with a credential that was deleted meanwhile, want 2 s", v.WorstAlone)
 	}
 }
