@@ -121,7 +121,7 @@ const enoughToCommit = inFlightBound + leaseTTL
 
 // keepsAway reports whether a fault, which is over, has kept a process from its work.
 func (f *Fault) keepsAway(replica int) bool {
-	return slices.Contains([]Kind{Kill, Away, Pause}, f.Kind) && f.Replica == replica && !f.Until.IsZero()
+	return slices.Contains([]Kind{Kill, Stop, Away, Pause}, f.Kind) && f.Replica == replica && !f.Until.IsZero()
 }
 
 // heldBack returns what kept an answer in its spool until a time past a takeover, when

@@ -145,7 +145,7 @@ func (r *rig) spooled(rep *replica, found spooledAnswer, how string) {
 func (r *rig) spoolFirst(rep *replica, a *attempt) {
 	if found, whole := rep.spool.answerOf(a.Name); whole {
 		r.spooled(rep, found, inSpool)
-	} else if rep.running() { // not killed meanwhile, and its spool destroyed
+	} else if rep.there() { // not killed meanwhile, and its spool destroyed
 		r.seen.note(a, func(a *attempt) { a.Unspooled = true })
 	}
 }

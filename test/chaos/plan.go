@@ -14,6 +14,7 @@ type Kind string
 // The kinds of faults.
 const (
 	Kill     Kind = "kill"     // SIGKILL, and started again soon
+	Stop     Kind = "stop"     // SIGTERM, as a deployment does, and started again when it has ended
 	Wipe     Kind = "wipe"     // SIGKILL, and the spool is gone with its machine
 	Away     Kind = "away"     // SIGKILL, and not started again before others may take over
 	Pause    Kind = "pause"    // SIGSTOP past the lease, then SIGCONT
@@ -46,6 +47,7 @@ type weighted struct {
 func kinds() []weighted {
 	return []weighted{
 		{Kill, 160},
+		{Stop, 80},
 		{Wipe, 15},
 		{Away, 6},
 		{Pause, 80},

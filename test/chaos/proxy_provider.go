@@ -95,7 +95,7 @@ func (p *providerProxy) request(conn net.Conn, req *http.Request, host string, b
 		return err == nil && write(conn, answer, len(answer.body)) == nil
 	}
 	a := p.rig.seen.present(p.replica, tenant+"/"+rotatingName, token)
-	if rep := p.rig.replicas[p.replica-1]; !rep.spool.hasRoom(a.Name) && rep.running() {
+	if rep := p.rig.replicas[p.replica-1]; !rep.spool.hasRoom(a.Name) && rep.there() {
 		p.rig.seen.note(a, func(a *attempt) { a.Roomless = true })
 	}
 	p.rig.story.tell(p.replica, a.ID, "presents token %s (attempt %s)", short(a.Presented), short(a.Name))

@@ -38,6 +38,8 @@ func (r *rig) strike(f *Fault) fate {
 // strikeOthers carries out what leaves the connection as it is.
 func (r *rig) strikeOthers(f *Fault) {
 	switch f.Kind {
+	case Stop:
+		r.stop(r.replicas[f.Replica-1], f)
 	case Pause:
 		r.pause(r.replicas[f.Replica-1], f)
 	case Disk:
@@ -81,6 +83,7 @@ func (r *rig) kill(rep *replica, f *Fault) {
 	if !rep.kill() {
 		return // another fault was faster
 	}
+	r.story.tell(rep.n, "", "killed")
 	r.inspect(rep, f)
 	down := f.span(100*time.Millisecond, 2*time.Second)
 	switch f.Kind {
@@ -100,7 +103,7 @@ func (r *rig) kill(rep *replica, f *Fault) {
 // back, it also looks whether Redis has copies.
 func (r *rig) inspect(rep *replica, f *Fault) {
 	found := rep.spool.answers()
-	r.story.tell(rep.n, "", "killed; %d whole answers in its spool", len(found))
+	r.story.tell(rep.n, "", "%d whole answers in the spool of the dead process", len(found))
 	for _, answer := range found {
 		r.spooled(rep, answer, "found in the spool of the dead process")
 		if f.Kind == Wipe || f.Kind == Away {
@@ -112,7 +115,7 @@ func (r *rig) inspect(rep *replica, f *Fault) {
 
 // pause stops a process past its lease, now and then past the in-flight bound.
 func (r *rig) pause(rep *replica, f *Fault) {
-	if !rep.stop() {
+	if !rep.freeze() {
 		return
 	}
 	length := f.span(leaseTTL, 2*leaseTTL)
@@ -121,7 +124,7 @@ func (r *rig) pause(rep *replica, f *Fault) {
 	}
 	r.later(length, func() {
 		r.over(f)
-		rep.cont()
+		rep.thaw()
 		r.story.tell(rep.n, "", "goes on after a pause of %s", length.Round(time.Millisecond))
 	})
 }
@@ -189,7 +192,7 @@ func (r *rig) putBack(copied string) error {
 // strikeKeys makes a newer escrow key, as an administrator would, or deletes all of them
 // for a while.
 func (r *rig) strikeKeys(f *Fault) {
-	if f.Chance < 0.5 {
+	if !f.deletesKeys() {
 		r.note("there is a newer escrow key", r.administrate("vault", "escrow-key"))
 		r.vault.release()
 		return
@@ -201,6 +204,8 @@ func (r *rig) strikeKeys(f *Fault) {
 		r.vault.release()
 	})
 }
+
+func (f *Fault) deletesKeys() bool { return f.Chance >= 0.5 }
 
 // administrate runs the service's own command with an administrator's token, until it
 // succeeds: Vault may just be slow.

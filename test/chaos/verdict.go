@@ -74,6 +74,7 @@ func (r *rig) judge() *verdict {
 	v.judgePublications(r.seen)
 	v.judgeLags(r.seen, c, time.Now())
 	v.judgeDelays(r.seen, c, rotations)
+	v.judgeEndings(r.endings, c)
 	return v
 }
 

@@ -297,6 +297,11 @@ func TestVerdict(t *testing.T) {
 			s.later()
 			s.heldBack(a, 4, Kill)
 		}},
+		{name: "the spool was held back by deployments", loss: "short absences", scene: func(s *scene) {
+			a := s.present("a", "t1", rotated("t2"), s.sealed)
+			s.heldBack(a, 4, Stop)
+			s.fault(Kill, Commit).Replica = 2
+		}},
 		{name: "held back, and Redis has its copy", want: "I2 I3", scene: func(s *scene) {
 			a := s.present("a", "t1", rotated("t2"), s.sealed)
 			s.heldBack(a, 4, Kill)
