@@ -18,6 +18,8 @@ type Fault struct {
 	// Until is when it was over, for a process or a server that was away; zero as
 	// long as it is not.
 	Until time.Time
+	// Held is for how long the step stood still at which it happened.
+	Held time.Duration
 }
 
 // String says what happened where.

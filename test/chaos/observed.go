@@ -27,11 +27,12 @@ type attempt struct {
 	IntentAt  time.Time
 	Landed    time.Time // when the intent was first seen in Vault
 	SentAt    time.Time
-	Roomless  bool   // no room in the spool had been made for the answer when it was presented
-	Forwarded bool   // the request reached the provider
-	Issued    string // the hash of the refresh token in the provider's own answer
-	Unspent   bool   // the process was told, in whole, that the token was not spent
-	Delivered bool   // the provider's own answer was passed on in whole
+	Roomless  bool      // no room in the spool had been made for the answer when it was presented
+	Forwarded bool      // the request reached the provider
+	Issued    string    // the hash of the refresh token in the provider's own answer
+	Unspent   bool      // the process was told, in whole, that the token was not spent
+	Delivered bool      // the provider's own answer was passed on in whole
+	Arrived   time.Time // when it was, if it was
 	Spooled   time.Time
 	Copied    time.Time
 	Unspooled bool // it was copied to Redis, and was not in the spool

@@ -180,7 +180,7 @@ func (p *providerProxy) answer(conn net.Conn, a *attempt, answer exchanged) bool
 		return false
 	}
 	err := write(conn, answer, len(answer.body))
-	p.rig.seen.note(a, func(a *attempt) { a.Delivered = err == nil })
+	p.rig.seen.note(a, func(a *attempt) { a.Delivered, a.Arrived = err == nil, time.Now() })
 	return !p.rig.strike(f).cut && err == nil
 }
 

@@ -17,6 +17,7 @@ func (r *rig) strike(f *Fault) fate {
 	if f == nil {
 		return fate{}
 	}
+	defer func() { f.Held = time.Since(f.At) }()
 	switch f.Kind {
 	case Cut:
 		return fate{cut: true}

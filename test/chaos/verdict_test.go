@@ -94,8 +94,10 @@ func (s *scene) judge() *verdict {
 }
 
 func rotated(to string) func(*attempt) {
-	return func(a *attempt) { a.Issued, a.Delivered = to, true }
+	return func(a *attempt) { a.Issued, a.Delivered, a.Arrived = to, true, a.SentAt }
 }
+
+func undelivered(a *attempt) { a.Delivered = false }
 
 func spooled(at time.Time) func(*attempt) { return func(a *attempt) { a.Spooled = at } }
 
@@ -219,9 +221,58 @@ func TestVerdict(t *testing.T) {
 			a.Faults = []*Fault{s.fault(Cut, Answer)}
 			s.die("t1")
 		}},
-		{name: "the process died at another's step", loss: "kill of its process", scene: func(s *scene) {
+		{name: "the process died at another's step", loss: "had just arrived", scene: func(s *scene) {
 			s.present("a", "t1", rotated("t2"))
 			s.fault(Kill, Lease)
+			s.die("t1")
+		}},
+		{name: "the process died on the way", loss: "before the answer arrived", scene: func(s *scene) {
+			s.present("a", "t1", rotated("t2"), undelivered)
+			s.now = s.now.Add(time.Second)
+			s.fault(Kill, Lease)
+			s.die("t1")
+		}},
+		{name: "the process died when it could have sealed", want: "I2 I3", scene: func(s *scene) {
+			s.present("a", "t1", rotated("t2"))
+			s.now = s.now.Add(time.Second)
+			s.fault(Kill, Lease)
+			s.die("t1")
+		}},
+		{name: "the process was frozen, and then died", loss: "kill of its process", scene: func(s *scene) {
+			s.present("a", "t1", rotated("t2"))
+			f := s.fault(Pause, Lease)
+			f.Until = s.later()
+			s.fault(Kill, Lease)
+			s.die("t1")
+		}},
+		{name: "the process died at the answer, when it could have sealed", want: "I2 I3", scene: func(s *scene) {
+			a := s.present("a", "t1", rotated("t2"))
+			s.now = s.now.Add(time.Second)
+			a.Faults = []*Fault{s.fault(Kill, Answer)}
+			s.die("t1")
+		}},
+		{name: "cut off behind the whole answer", want: "I2 I3", scene: func(s *scene) {
+			a := s.present("a", "t1", rotated("t2"))
+			a.Faults = []*Fault{s.fault(Cut, Answer)}
+			s.die("t1")
+		}},
+		{name: "the process was asked to stop", want: "I2 I3", scene: func(s *scene) {
+			a := s.present("a", "t1", rotated("t2"))
+			a.Faults = []*Fault{s.fault(Stop, Answer)}
+			s.fault(Kill, Commit).Replica = 2
+			s.die("t1")
+		}},
+		{name: "the process was asked to stop, and went without the answer", want: "I3", scene: func(s *scene) {
+			a := s.present("a", "t1", rotated("t2"), undelivered)
+			a.Faults = []*Fault{s.fault(Stop, Request)}
+			s.die("t1")
+		}},
+		{name: "the step stood still until the process gave up", loss: "key, after the request", scene: func(s *scene) {
+			a := s.present("a", "t1", rotated("t2"))
+			f := s.fault(Key, Request)
+			f.Held = 2 * time.Second
+			a.Faults = []*Fault{f}
+			s.fault(Kill, Commit).Replica = 2
 			s.die("t1")
 		}},
 		{name: "the process died long after", want: "I2 I3", scene: func(s *scene) {
