@@ -94,6 +94,7 @@ func (res *result) figures(b *strings.Builder) {
 	row("rotations carried out by the provider", "%d", res.Rotations)
 	row("faults", "%d; the fewest at one boundary: %d (%s)", len(r.faults), fewest, least)
 	row("grants lost", "%d, by the causes below; %d faults can lose one", lost, res.Causes)
+	row("… of these with an answer that a probe found lost, each counted by the service", "%d", res.Counted)
 	row("grants lost that could have been kept", "%d", res.count("I2", "I3", "I5"))
 	row("rotations whose answer a fault kept from the process, or from its spool", "%d", res.Withheld)
 	row("rotations whose answer the rig saw in a spool", "%d, of which %d came to Vault (and %d that it did not see there came)", res.Inspected, res.Recovered, res.Unseen)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +26,7 @@ type verdict struct {
 	Presentations int            // of refresh tokens
 	Again         map[string]int // of tokens already presented, by what allowed it
 	Losses        map[string]int // of grants, by cause
+	Counted       int            // of these, those of which a log says that an answer was lost
 	Causes        int            // faults that can cause a loss
 	Withheld      int            // rotations whose answer a fault kept from the process or its spool
 	Unseen        int            // rotations that came to Vault, and that the rig saw in no spool
@@ -56,10 +56,7 @@ func newVerdict() *verdict {
 func (r *rig) judge() *verdict {
 	v := newVerdict()
 	ledger := r.sims.Checkfront.Ledger()
-	c := circumstances{
-		faults: r.faults, setBacks: r.setBacks, redisLosses: r.redis.losses, authorizedIn: r.person.authorizedBetween, removedIn: r.person.removedBetween,
-		presentations: ledger.Presentations(),
-	}
+	c := r.circumstances()
 	rotations := ledger.Where(providersim.Match{Kind: providersim.KindExchange, Result: providersim.ResultOK})
 	v.Rotations = len(rotations)
 	for _, err := range r.defects {
@@ -76,6 +73,14 @@ func (r *rig) judge() *verdict {
 	v.judgeDelays(r.seen, c, rotations)
 	v.judgeEndings(r.endings, c)
 	return v
+}
+
+// circumstances are what the rig did.
+func (r *rig) circumstances() circumstances {
+	return circumstances{
+		faults: r.faults, setBacks: r.setBacks, redisLosses: r.redis.losses, authorizedIn: r.person.authorizedBetween, removedIn: r.person.removedBetween,
+		presentations: r.sims.Checkfront.Ledger().Presentations(),
+	}
 }
 
 // The reasons that allow a token to be presented once more.
@@ -286,19 +291,6 @@ func (v *verdict) judgePublications(o *observed) {
 			if p.Epoch == before.Epoch && p.Generation < before.Generation {
 				v.fail("I4", id, "generation %d was published over %d", p.Generation, before.Generation)
 			}
-		}
-	}
-}
-
-// judgeLog: no process has panicked, not even in a goroutine that survived it.
-func (v *verdict) judgeLog(rep *replica) {
-	text, err := os.ReadFile(rep.log)
-	if err != nil {
-		v.fail("the rig", "", "%v", err)
-	}
-	for _, sign := range []string{"\npanic: ", "\nfatal error: ", "a defect in Refresher", "DATA RACE"} {
-		if n := strings.Count("\n"+string(text), sign); n > 0 {
-			v.fail("the service", "", "%q stands %d times in %s", strings.TrimSpace(sign), n, rep.log)
 		}
 	}
 }

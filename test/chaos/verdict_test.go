@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -446,25 +444,6 @@ func TestVerdict(t *testing.T) {
 				t.Errorf("losses: %v, want one", v.Losses)
 			}
 		})
-	}
-}
-
-// TestLog: a process that panicked is found.
-func TestLog(t *testing.T) {
-	t.Parallel()
-	log := filepath.Join(t.TempDir(), "replica.log")
-	for text, want := range map[string]int{
-		`{"level":"info","message":"panic: is only spoken of"}` + "\n":                           0,
-		"{}\npanic: runtime error: index out of range\n\ngoroutine 7 [running]:\n":               1,
-		`{"level":"error","message":"a panic was caught; this is a defect in Refresher"}` + "\n": 1,
-	} {
-		if err := os.WriteFile(log, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		v := &verdict{}
-		if v.judgeLog(&replica{log: log}); len(v.Failures) != want {
-			t.Errorf("%q: failures are %v, want %d", text, v.Failures, want)
-		}
 	}
 }
 
