@@ -99,7 +99,7 @@ func (res *result) figures(b *strings.Builder) {
 	row("rotations whose answer a fault kept from the process, or from its spool", "%d", res.Withheld)
 	row("rotations whose answer the rig saw in a spool", "%d, of which %d came to Vault (and %d that it did not see there came)", res.Inspected, res.Recovered, res.Unseen)
 	row("refresh tokens presented", "%d times", res.Presentations)
-	row("… of these answered by a refusal that proves them unspent", "%d", res.Told)
+	row("… of these refused with proof that nothing was spent", "%s", again(res.Told))
 	row("… of these already presented before", "%s", again(res.Again))
 	row("… of these with neither record nor proof", "%d", res.count("I1"))
 	row("presentations without room for the answer in the spool", "%d", res.count("I6"))

@@ -35,7 +35,7 @@ type verdict struct {
 	WorstAlone    delays         // until a token served again by itself
 	WorstAsked    delays         // until one served again for which a person was needed
 	WorstBehind   delays         // from a commit to its publication
-	Told          int            // presentations of which the process was told that nothing was spent
+	Told          map[string]int // presentations refused with proof that nothing was spent, by what came of it
 	Stopped       int            // processes that were asked to stop
 	NotStopped    int            // of these, those that did not as they should
 	Ended         map[string]int // processes that ended of their own accord, by what made them
@@ -49,7 +49,7 @@ func (v *verdict) fail(invariant, id, format string, args ...any) {
 }
 
 func newVerdict() *verdict {
-	return &verdict{Again: map[string]int{}, Losses: map[string]int{}, Ended: map[string]int{}}
+	return &verdict{Again: map[string]int{}, Losses: map[string]int{}, Ended: map[string]int{}, Told: map[string]int{}}
 }
 
 // judge passes the verdict on everything that was seen.
@@ -103,7 +103,7 @@ func (v *verdict) judgePresentations(o *observed, c circumstances) {
 				reached++
 			}
 			if a.Unspent {
-				v.Told++
+				v.Told[whatCame(a, attempts[i+1:])]++
 			}
 			v.judgePresentation(a, attempts[:i])
 			if a.Roomless {
@@ -118,6 +118,21 @@ func (v *verdict) judgePresentations(o *observed, c circumstances) {
 		if o.presentations[token] == nil {
 			v.fail("I1", "", "token %s reached the provider %d times, and the rig saw none of it", short(token), n)
 		}
+	}
+}
+
+// whatCame says how a token was presented next that a refusal proves unspent. By a probe it is
+// if the proof could not be written down, or if the next intent was never carried out.
+func whatCame(refused *attempt, following []*attempt) string {
+	switch {
+	case refused.Probe:
+		return "of a probe, which says nothing of the presentation before it"
+	case len(following) == 0:
+		return "not presented again"
+	case following[0].Probe:
+		return "then " + recordedProbe
+	default:
+		return "then " + provenUnspent
 	}
 }
 

@@ -447,6 +447,22 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
+// TestTold: what comes of a proof that nothing was spent is told apart.
+func TestTold(t *testing.T) {
+	t.Parallel()
+	unspent := func(a *attempt) { a.Unspent, a.Forwarded = true, false }
+	s := newScene()
+	s.present("a", "t1", unspent)
+	s.present("b", "t1")
+	s.present("c", "t2", unspent)
+	s.present("d", "t2", unspent, probe)
+	s.present("e", "t3", unspent)
+	v := s.judge()
+	if got := again(v.Told); !v.ok() || len(v.Told) != 4 || !strings.HasPrefix(got, "4: ") {
+		t.Errorf("%s; %s", got, v.lines())
+	}
+}
+
 // TestDied: a token that the provider would have taken is told from one that was
 // rotated away, though the grant of both lives on.
 func TestDied(t *testing.T) {
