@@ -64,7 +64,8 @@ func (r *rig) choose(s Step, side Side) *Fault {
 // begin reports whether a kind of fault is possible at the moment, and reserves
 // what it concerns.
 func (r *rig) begin(k Kind, s Step) bool {
-	if !r.replicas[s.Replica-1].running() || !r.bearable(k) {
+	rep := r.replicas[s.Replica-1]
+	if !rep.takes(k) || !r.bearable(k) {
 		return false
 	}
 	switch k {
@@ -76,7 +77,7 @@ func (r *rig) begin(k Kind, s Step) bool {
 	case Flush, RedisDie, Failover, Evict:
 		return r.redis.reserve()
 	case Disk:
-		return r.replicas[s.Replica-1].spool.reserve()
+		return rep.spool.reserve()
 	case Person, Reapply:
 		return r.person.owns(s.ID)
 	case Delete:

@@ -97,6 +97,9 @@ func applies(k Kind, b Boundary, s Side) bool {
 	}
 }
 
+// ofConnection reports whether a kind concerns nothing but a connection.
+func (k Kind) ofConnection() bool { return slices.Contains([]Kind{Cut, Delay, Truncate, Refuse}, k) }
+
 // Draw is what the plan has for one moment. Its numbers are drawn with it, so that
 // the same seed has the same fault last as long.
 type Draw struct {

@@ -165,6 +165,10 @@ func (rep *replica) there() bool {
 	return rep.process != nil && !rep.frozen
 }
 
+// takes reports whether a kind of fault can happen to the process as it is. One that is stopping is
+// left to itself, and its connections are not.
+func (rep *replica) takes(k Kind) bool { return rep.running() || k.ofConnection() && rep.there() }
+
 // kill ends the process at once and returns when it is gone; false if there is none.
 func (rep *replica) kill() bool {
 	rep.mu.Lock()
