@@ -127,6 +127,16 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// TestApplies: a request breaks off on its way there, and every answer on its way back.
+func TestApplies(t *testing.T) {
+	t.Parallel()
+	for _, b := range boundaries() {
+		if before, after := applies(Truncate, b, Before), applies(Truncate, b, After); before != (b == Request) || after != (b != Request && b != Spool) {
+			t.Errorf("the %s breaks off before: %t, after: %t", b, before, after)
+		}
+	}
+}
+
 // TestPlanKeepsBalance: a boundary that is crossed much more often is not hit much
 // more often.
 func TestPlanKeepsBalance(t *testing.T) {

@@ -26,6 +26,14 @@ func clocks() []time.Duration {
 // clockOf is how far a replica's clock is ahead.
 func clockOf(replica int) time.Duration { return clocks()[(replica-1)%len(clocks())] }
 
+// aheadOf is how far a replica's clock is ahead in this run.
+func (r *rig) aheadOf(replica int) time.Duration {
+	if r.options.clocks {
+		return clockOf(replica)
+	}
+	return 0
+}
+
 // clocksDiffer sees that the processes' clocks were as they should be, by what they export of
 // Vault's Date, which has whole seconds.
 func (r *rig) clocksDiffer() {

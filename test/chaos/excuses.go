@@ -38,13 +38,16 @@ const nextVisit = 20 * time.Second
 // canLose reports whether a fault can keep an answer from its spool, destroy one there, or
 // make Vault forget one.
 func (f *Fault) canLose() bool {
+	onItsWay := f.Boundary == Request || f.Boundary == Answer
 	switch f.Kind {
 	case Kill, Wipe, Away, SetBack:
 		return true
-	case Pause, Cut, Delay, Truncate, Refuse:
-		return f.Boundary == Request || f.Boundary == Answer
+	case Pause, Delay:
+		return onItsWay
+	case Cut, Truncate, Refuse: // the provider has not heard of a request that ends before it
+		return onItsWay && !(f.Boundary == Request && f.Side == Before)
 	default:
-		return false
+		return onItsWay && f.Held > rotationTimeout/2
 	}
 }
 
@@ -121,7 +124,7 @@ const enoughToCommit = inFlightBound + leaseTTL
 
 // keepsAway reports whether a fault, which is over, has kept a process from its work.
 func (f *Fault) keepsAway(replica int) bool {
-	return slices.Contains([]Kind{Kill, Away, Pause}, f.Kind) && f.Replica == replica && !f.Until.IsZero()
+	return slices.Contains([]Kind{Kill, Stop, Away, Pause}, f.Kind) && f.Replica == replica && !f.Until.IsZero()
 }
 
 // heldBack returns what kept an answer in its spool until a time past a takeover, when
@@ -147,39 +150,76 @@ func (c circumstances) heldBack(a *attempt, until time.Time) string {
 }
 
 // keptFromSpool returns the fault that kept an answer from reaching its spool: one
-// at its connection, or one of its process between the request and the seal. A
-// pause is no excuse for an answer that had arrived: it waits in the socket.
+// at its connection, or a death of its process before it can have sealed it. A
+// pause is no excuse for an answer that had arrived: it waits in the socket. Nor is a request to stop.
 func (c circumstances) keptFromSpool(a *attempt) string {
 	for _, f := range a.Faults {
-		if f.withholds(a) {
+		if c.withholds(f, a) {
 			return fmt.Sprintf("%s, %s the %s", f.Kind, f.Side, f.Boundary)
 		}
 	}
 	for _, f := range c.faults {
-		during := f.At.After(a.IntentAt) && f.At.Before(a.SentAt.Add(rotationTimeout+time.Second))
-		killed := f.Replica == a.Replica && slices.Contains([]Kind{Kill, Wipe, Away}, f.Kind)
-		if during && killed && !(slices.Contains(a.Faults, f) && f.Boundary.sealed()) {
-			return string(f.Kind) + " of its process, at another's step"
+		if f.Replica == a.Replica && f.kills() && c.tooEarly(f, a) && !(slices.Contains(a.Faults, f) && f.Boundary.sealed()) {
+			if a.Delivered {
+				return string(f.Kind) + " of its process, at another's step, as the answer had just arrived"
+			}
+			return string(f.Kind) + " of its process, at another's step, before the answer arrived"
 		}
 	}
 	return ""
 }
 
+// kills reports whether a fault ends a process at once.
+func (f *Fault) kills() bool { return slices.Contains([]Kind{Kill, Wipe, Away}, f.Kind) }
+
+// enoughToSeal is for how long a process must be up to seal an answer that has arrived.
+const enoughToSeal = 300 * time.Millisecond
+
+// tooEarly reports whether a process was killed under way with an answer, or so soon after it had
+// arrived that it need not be sealed. The time for which the process was frozen does not count.
+func (c circumstances) tooEarly(f *Fault, a *attempt) bool {
+	if f.At.Before(a.IntentAt) {
+		return false
+	}
+	if !a.Delivered {
+		return f.At.Before(a.SentAt.Add(rotationTimeout + time.Second))
+	}
+	up := f.At.Sub(a.Arrived)
+	for _, p := range c.faults {
+		if p.Kind == Pause && p.Replica == a.Replica && p.At.Before(f.At) && p.Until.After(a.Arrived) {
+			up -= earlier(p.Until, f.At).Sub(later(p.At, a.Arrived))
+		}
+	}
+	return up < enoughToSeal
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // withholds reports whether a fault at a presentation's own steps can keep its answer from
 // the process, or from the spool.
-func (f *Fault) withholds(a *attempt) bool {
-	written := f.Boundary == Answer && f.Side == After // the answer, in whole
+func (c circumstances) withholds(f *Fault, a *attempt) bool {
 	switch {
 	case f.Boundary != Request && f.Boundary != Answer:
 		return false
-	case f.Kind == SetBack: // the step waits until it is done
-		return !written && f.Until.Sub(f.At) > rotationTimeout/2
-	case f.Kind == Delay:
-		return !written && f.span(shortestDelay, longestDelay) > rotationTimeout/2
-	case f.Kind == Pause, f.Kind == Cut:
+	case f.kills():
+		return c.tooEarly(f, a)
+	case slices.Contains([]Kind{Pause, Cut, Truncate, Refuse}, f.Kind):
 		return !a.Delivered
-	default:
-		return slices.Contains([]Kind{Kill, Wipe, Away, Truncate, Refuse}, f.Kind)
+	default: // the step waits until it is done, and the process not for as long
+		written := f.Boundary == Answer && f.Side == After // the answer, in whole
+		return !written && f.Held > rotationTimeout/2
 	}
 }
 

@@ -18,6 +18,8 @@ type Fault struct {
 	// Until is when it was over, for a process or a server that was away; zero as
 	// long as it is not.
 	Until time.Time
+	// Held is for how long the step stood still at which it happened.
+	Held time.Duration
 }
 
 // String says what happened where.
@@ -28,6 +30,7 @@ func (f *Fault) String() string {
 // fate is what becomes of the connection at which a fault happened.
 type fate struct {
 	cut, truncate bool
+	half          bool // of what is truncated on its way there; else nothing of its body arrives
 	status        int
 }
 
@@ -61,7 +64,8 @@ func (r *rig) choose(s Step, side Side) *Fault {
 // begin reports whether a kind of fault is possible at the moment, and reserves
 // what it concerns.
 func (r *rig) begin(k Kind, s Step) bool {
-	if !r.replicas[s.Replica-1].running() || !r.bearable(k) {
+	rep := r.replicas[s.Replica-1]
+	if !rep.takes(k) || !r.bearable(k) {
 		return false
 	}
 	switch k {
@@ -72,8 +76,8 @@ func (r *rig) begin(k Kind, s Step) bool {
 		return r.redis.intact(sinceLoss) && r.vault.reserve()
 	case Flush, RedisDie, Failover, Evict:
 		return r.redis.reserve()
-	case DiskFull:
-		return r.replicas[s.Replica-1].spool.reserve()
+	case Disk:
+		return rep.spool.reserve()
 	case Person, Reapply:
 		return r.person.owns(s.ID)
 	case Delete:
@@ -144,7 +148,7 @@ func (r *rig) spooled(rep *replica, found spooledAnswer, how string) {
 func (r *rig) spoolFirst(rep *replica, a *attempt) {
 	if found, whole := rep.spool.answerOf(a.Name); whole {
 		r.spooled(rep, found, inSpool)
-	} else if rep.running() { // not killed meanwhile, and its spool destroyed
+	} else if rep.there() { // not killed meanwhile, and its spool destroyed
 		r.seen.note(a, func(a *attempt) { a.Unspooled = true })
 	}
 }

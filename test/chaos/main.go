@@ -228,9 +228,14 @@ func (r *rig) conclude() (*verdict, error) {
 		return nil, err
 	}
 	v := r.judge()
-	for _, rep := range r.replicas {
-		v.judgeLog(rep)
+	if r.options.attack != nil {
+		v.judgeOutage()
 	}
+	var said []announcement
+	for _, rep := range r.replicas {
+		said = append(said, v.judgeLog(rep, r.aheadOf(rep.n))...)
+	}
+	v.judgeAnnouncements(r.seen, r.circumstances(), said)
 	v.Failures = append(v.Failures, r.wrong...)
 	v.SecretsIn, v.Secrets, v.Found = r.secrets.bytes, len(secrets)+len(r.secrets.known), len(r.secrets.found)
 	for _, found := range r.secrets.found {

@@ -27,11 +27,12 @@ type attempt struct {
 	IntentAt  time.Time
 	Landed    time.Time // when the intent was first seen in Vault
 	SentAt    time.Time
-	Roomless  bool   // no room in the spool had been made for the answer when it was presented
-	Forwarded bool   // the request reached the provider
-	Issued    string // the hash of the refresh token in the provider's own answer
-	Unspent   bool   // the process was told, in whole, that the token was not spent
-	Delivered bool   // the provider's own answer was passed on in whole
+	Roomless  bool      // no room in the spool had been made for the answer when it was presented
+	Forwarded bool      // the request reached the provider
+	Issued    string    // the hash of the refresh token in the provider's own answer
+	Unspent   bool      // the process was told, in whole, that the token was not spent
+	Delivered bool      // the provider's own answer was passed on in whole
+	Arrived   time.Time // when it was, if it was
 	Spooled   time.Time
 	Copied    time.Time
 	Unspooled bool // it was copied to Redis, and was not in the spool
@@ -55,6 +56,13 @@ type publication struct {
 	Status     string
 	Access     string // the hash of the access token
 	Expires    time.Time
+}
+
+// lag is the time from a commit to its publication.
+type lag struct {
+	id        string
+	committed time.Time
+	took      time.Duration
 }
 
 // death is a grant that the service gave up.
@@ -82,7 +90,7 @@ type observed struct {
 	shown         map[string]int              // by ID: the newest generation that was published
 	committed     map[string]time.Time        // by ID: when the newest generation was committed, until it is published
 	behind        []string                    // those whose publication lagged by more than one commit
-	worstBehind   worst                       // from a commit to its publication
+	lags          []lag                       // of each commit that was published
 	leases        map[string]bool             // by tenant and owner
 	epoch         int                         // how often Vault was set back
 	commits       int
@@ -193,7 +201,7 @@ func (o *observed) show(id string, generation int) {
 	defer o.mu.Unlock()
 	o.shown[id] = max(o.shown[id], generation)
 	if at, open := o.committed[id]; open && generation >= o.generations[id] {
-		o.worstBehind.take(time.Since(at), id)
+		o.lags = append(o.lags, lag{id, at, time.Since(at)})
 		delete(o.committed, id)
 	}
 }

@@ -4,11 +4,18 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+
+	"refresher/internal/providersim"
 )
 
 func TestReadRESP(t *testing.T) {
@@ -101,6 +108,57 @@ func TestWatch(t *testing.T) {
 	}
 }
 
+// TestReadOnly: nobody makes or deletes a file in a spool that was made read-only, what is open there is still
+// written to, and heard of; and a wipe makes a new one.
+func TestReadOnly(t *testing.T) {
+	t.Parallel()
+	s := must(newSpoolDir(t.TempDir(), func([]byte) {}))(t)
+	t.Cleanup(func() { _ = s.unmount() })
+	if !s.reserve() {
+		return // no disk may be mounted here, and so the rig does none of this
+	}
+	heard := make(chan spooledAnswer, 10)
+	stop := must(s.watch(func(a spooledAnswer) { heard <- a }))(t)
+	defer stop()
+	a1, a2 := must(os.Create(filepath.Join(s.folder(), "a1")))(t), must(os.Create(filepath.Join(s.folder(), "a2")))(t)
+	defer a1.Close()
+	defer a2.Close()
+	write := func(f *os.File) {
+		t.Helper()
+		if _, err := fmt.Fprintf(f, `{"attempt":%q,"size":1}`+"\nx", filepath.Base(f.Name())); err != nil {
+			t.Fatal(err)
+		}
+		if a := <-heard; a.Attempt != filepath.Base(f.Name()) {
+			t.Fatalf("heard of %+v", a)
+		}
+	}
+	if err := s.protect(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := os.Create(filepath.Join(s.folder(), "a3"))
+	if gone := os.Remove(a2.Name()); !errors.Is(err, syscall.EROFS) || !errors.Is(gone, syscall.EROFS) {
+		t.Errorf("a new file: %v; one that is deleted: %v; want it read-only", err, gone)
+	}
+	write(a1)
+	if err := s.unprotect(); err != nil {
+		t.Fatal(err)
+	}
+	write(a2)
+	if found := s.answers(); len(found) != 2 {
+		t.Errorf("found %v, want both", found)
+	}
+	if err := s.protect(); err != nil {
+		t.Fatal(err)
+	}
+	s.wipe()
+	if _, err := os.Create(filepath.Join(s.folder(), "a4")); err != nil || len(s.answers()) != 0 {
+		t.Errorf("after a wipe: %v, and %v is left", err, s.answers())
+	}
+	if err := s.unprotect(); err != nil {
+		t.Errorf("the disk was well already: %v", err)
+	}
+}
+
 func TestSecretsAreFound(t *testing.T) {
 	t.Parallel()
 	const secret = "sim-rt-0123456789abcdef0123456789abcdef"
@@ -150,5 +208,28 @@ func TestSearch(t *testing.T) {
 	found := strings.Join(s.found, "; ")
 	if len(s.found) != 3 || !strings.Contains(found, evidence) || !strings.Contains(found, "b.log") || !strings.Contains(found, "a.log") {
 		t.Errorf("found %q", s.found)
+	}
+}
+
+// TestBreakOff: a provider acts on no request that breaks off before its end.
+func TestBreakOff(t *testing.T) {
+	t.Parallel()
+	for _, half := range []bool{false, true} {
+		sims := providersim.New(providersim.Options{})
+		app := sims.Checkfront.AddApp(providersim.AppSpec{})
+		servers := must(sims.Start("127.0.0.1"))(t)
+		t.Cleanup(servers.Close)
+		body := "grant_type=refresh_token&refresh_token=" + app.RefreshToken
+		req := httptest.NewRequest(http.MethodPost, "/oauth/token/", strings.NewReader(body))
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.SetBasicAuth(app.ClientID, app.ClientSecret)
+		(&providerProxy{rig: &rig{servers: servers}}).breakOff("checkfront", req, []byte(body), half)
+		ledger := sims.Checkfront.Ledger()
+		if !eventually(patience, func() bool { return ledger.Calls() > 0 }) {
+			t.Fatal("the provider has not heard of it")
+		}
+		if n := ledger.Presentations(); len(n) != 0 || sims.Checkfront.LivingRefreshToken(app.ClientID) != app.RefreshToken {
+			t.Errorf("half of the body %t: the ledger has %v", half, n)
+		}
 	}
 }

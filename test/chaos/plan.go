@@ -14,12 +14,13 @@ type Kind string
 // The kinds of faults.
 const (
 	Kill     Kind = "kill"     // SIGKILL, and started again soon
+	Stop     Kind = "stop"     // SIGTERM, as a deployment does, and started again when it has ended
 	Wipe     Kind = "wipe"     // SIGKILL, and the spool is gone with its machine
 	Away     Kind = "away"     // SIGKILL, and not started again before others may take over
 	Pause    Kind = "pause"    // SIGSTOP past the lease, then SIGCONT
 	Cut      Kind = "cut"      // the connection ends
 	Delay    Kind = "delay"    // the connection holds still
-	Truncate Kind = "truncate" // the answer breaks off
+	Truncate Kind = "truncate" // the answer breaks off, or the request to the provider
 	Refuse   Kind = "refuse"   // an answer of the other end's that says no: 429, 472, 473, 5xx
 	Seal     Kind = "seal"     // Vault is sealed, and unsealed later
 	VaultDie Kind = "vault"    // Vault is killed, and started again
@@ -30,7 +31,7 @@ const (
 	Evict    Kind = "evict"    // Redis has no memory left: it throws keys away, or takes no writes
 	Revoke   Kind = "revoke"   // the process's token for Vault is no longer good
 	Key      Kind = "key"      // the escrow keys: a newer one, or they are deleted and come back
-	DiskFull Kind = "disk"     // the spool's disk is full for a while
+	Disk     Kind = "disk"     // the spool's disk is full for a while, or takes no new files
 	Person   Kind = "person"   // a person authorizes anew, in the middle
 	Reapply  Kind = "reapply"  // Terraform puts an older document back, in the middle
 	Delete   Kind = "delete"   // the credential is deleted in the middle, and stored again later
@@ -46,6 +47,7 @@ type weighted struct {
 func kinds() []weighted {
 	return []weighted{
 		{Kill, 160},
+		{Stop, 80},
 		{Wipe, 15},
 		{Away, 6},
 		{Pause, 80},
@@ -62,7 +64,7 @@ func kinds() []weighted {
 		{Evict, 30},
 		{Revoke, 30},
 		{Key, 15},
-		{DiskFull, 35},
+		{Disk, 35},
 		{Person, 25},
 		{Reapply, 25},
 		{Delete, 25},
@@ -84,7 +86,7 @@ func applies(k Kind, b Boundary, s Side) bool {
 	case Cut, Delay:
 		return b != Spool
 	case Truncate:
-		return s == After && b != Spool && b != Request
+		return (s == After) != (b == Request) && b != Spool // a request breaks off on its way there
 	case Refuse:
 		provider := s == Before && (b == Request || b == Answer)
 		return provider || slices.Contains([]Boundary{Read, Intent, Commit, Publish}, b)
@@ -94,6 +96,9 @@ func applies(k Kind, b Boundary, s Side) bool {
 		return true
 	}
 }
+
+// ofConnection reports whether a kind concerns nothing but a connection.
+func (k Kind) ofConnection() bool { return slices.Contains([]Kind{Cut, Delay, Truncate, Refuse}, k) }
 
 // Draw is what the plan has for one moment. Its numbers are drawn with it, so that
 // the same seed has the same fault last as long.

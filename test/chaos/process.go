@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -13,6 +15,8 @@ import (
 type process struct {
 	cmd  *exec.Cmd
 	done chan struct{}
+	log  string
+	from int64 // where its own part of the log begins
 }
 
 // spawn starts a program with its output appended to a file.
@@ -21,11 +25,15 @@ func spawn(log string, env []string, program string, args ...string) (*process, 
 	if err != nil {
 		return nil, err
 	}
+	from, err := out.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, errors.Join(err, out.Close())
+	}
 	cmd := exec.Command(program, args...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = env, out, out
 	// The system ends it with the thread that has started it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	p := &process{cmd: cmd, done: make(chan struct{})}
+	p := &process{cmd: cmd, done: make(chan struct{}), log: log, from: from}
 	started := make(chan error)
 	go func() {
 		defer close(p.done)
@@ -57,6 +65,21 @@ func (p *process) ended() bool {
 	default:
 		return false
 	}
+}
+
+// said returns the first bytes that it has written, and the last.
+func (p *process) said() (first, last string) {
+	const bytes = 64 << 10
+	f, err := os.Open(p.log)
+	if err != nil {
+		return "", ""
+	}
+	defer func() { _ = f.Close() }()
+	size, _ := f.Seek(0, io.SeekEnd)
+	head, tail := make([]byte, min(bytes, size-p.from)), make([]byte, min(bytes, size-p.from))
+	_, _ = f.ReadAt(head, p.from)
+	_, _ = f.ReadAt(tail, size-int64(len(tail)))
+	return string(head), string(tail)
 }
 
 // eventually asks every few milliseconds until ok, for as long as patience allows.

@@ -95,13 +95,19 @@ func (p *providerProxy) request(conn net.Conn, req *http.Request, host string, b
 		return err == nil && write(conn, answer, len(answer.body)) == nil
 	}
 	a := p.rig.seen.present(p.replica, tenant+"/"+rotatingName, token)
-	if rep := p.rig.replicas[p.replica-1]; !rep.spool.hasRoom(a.Name) && rep.running() {
+	if rep := p.rig.replicas[p.replica-1]; !rep.spool.hasRoom(a.Name) && rep.there() {
 		p.rig.seen.note(a, func(a *attempt) { a.Roomless = true })
 	}
 	p.rig.story.tell(p.replica, a.ID, "presents token %s (attempt %s)", short(a.Presented), short(a.Name))
 	step := Step{Boundary: Request, Replica: p.replica, ID: a.ID, Attempt: a}
-	if f := step.meet(p.rig, Before); f.cut || f.status != 0 {
-		return !f.cut && p.refuse(conn, a, f.status)
+	switch f := step.meet(p.rig, Before); {
+	case f.cut:
+		return false
+	case f.truncate:
+		p.breakOff(provider, req, body, f.half)
+		return false
+	case f.status != 0:
+		return p.refuse(conn, a, f.status)
 	}
 	p.rig.seen.note(a, func(a *attempt) { a.Forwarded = true })
 	// The provider works on it while things go wrong here: it cannot be called back.
@@ -119,6 +125,32 @@ func (p *providerProxy) request(conn net.Conn, req *http.Request, host string, b
 	}
 	p.learn(a, answer)
 	return p.answer(conn, a, answer)
+}
+
+// breakOff lets a request end in the middle of its body, or before it. The provider has nothing to act on then,
+// which its ledger tells, and the process cannot know that.
+func (p *providerProxy) breakOff(provider string, req *http.Request, body []byte, half bool) {
+	base, err := url.Parse(p.rig.servers.URL(provider))
+	if err != nil {
+		p.rig.broken(err)
+		return
+	}
+	server, err := net.DialTimeout("tcp", base.Host, time.Second)
+	if err != nil {
+		p.rig.broken(err)
+		return
+	}
+	defer func() { _ = server.Close() }()
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n", req.Method, req.URL.RequestURI(), base.Host, len(body))
+	header := req.Header.Clone()
+	header.Del("Content-Length")
+	_ = header.Write(&b)
+	b.WriteString("\r\n")
+	if half {
+		b.Write(body[:len(body)/2])
+	}
+	_, _ = server.Write(b.Bytes())
 }
 
 // learn takes down what the provider made of a presentation.
@@ -148,7 +180,7 @@ func (p *providerProxy) answer(conn net.Conn, a *attempt, answer exchanged) bool
 		return false
 	}
 	err := write(conn, answer, len(answer.body))
-	p.rig.seen.note(a, func(a *attempt) { a.Delivered = err == nil })
+	p.rig.seen.note(a, func(a *attempt) { a.Delivered, a.Arrived = err == nil, time.Now() })
 	return !p.rig.strike(f).cut && err == nil
 }
 

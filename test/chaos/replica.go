@@ -25,6 +25,7 @@ const (
 	inFlightBound   = 6 * time.Second
 	takeoverAfter   = 20 * time.Second
 	leaseTTL        = 2 * time.Second
+	shutdownGrace   = 5 * time.Second
 	// speed is how many times as fast as ours the providers' time passes.
 	speed = 1000
 )
@@ -36,7 +37,7 @@ func settings() []string {
 		"RENEWAL_VAULT_TIMEOUT": vaultTimeout, "RENEWAL_SEND_DEADLINE": sendDeadline, "RENEWAL_ROTATION_TIMEOUT": rotationTimeout,
 		"RENEWAL_IN_FLIGHT_BOUND": inFlightBound, "RENEWAL_TAKEOVER_AFTER": takeoverAfter, "RENEWAL_LEASE_TTL": leaseTTL,
 		"RENEWAL_COMMIT_RETRY_MAX": "1s", "RENEWAL_CLOCK_SKEW_ALLOWANCE": "0s", "RENEWAL_BACKOFF_MIN": "500ms", "RENEWAL_BACKOFF_MAX": "5s",
-		"RENEWAL_SPENT_RETENTION": "30m", "RENEWAL_CONFIRM_REFUSALS": "2s,4s", "RENEWAL_SHUTDOWN_GRACE": "5s",
+		"RENEWAL_SPENT_RETENTION": "30m", "RENEWAL_CONFIRM_REFUSALS": "2s,4s", "RENEWAL_SHUTDOWN_GRACE": shutdownGrace,
 		"RENEWAL_GRANT_WARNING": "5m", "RENEWAL_GRANT_CRITICAL": "2m",
 		"PROVIDERS_CHECKFRONT_ACCESS_LIFETIME": accessLifetime, "PROVIDERS_CHECKFRONT_GRANT_LIFETIME": "1209s",
 		"PROVIDERS_CHECKFRONT_DORMANT_INTERVAL": "864s", "PROVIDERS_CHECKFRONT_VERIFY_EVERY": "5s",
@@ -65,11 +66,11 @@ type replica struct {
 	address  string // of its own HTTP server
 	metrics  string // the file with what it exported at the end
 
-	mu      sync.Mutex
-	process *process
-	stopped bool // by SIGSTOP
-	unwatch func()
-	deaths  int // that the rig did not cause
+	mu       sync.Mutex
+	process  *process
+	frozen   bool // by SIGSTOP
+	stopping bool // by SIGTERM
+	unwatch  func()
 }
 
 // newReplica makes the surroundings of a replica; it does not run yet.
@@ -129,7 +130,7 @@ func (r *rig) start(rep *replica) {
 		r.broken(err)
 		return
 	}
-	rep.process, rep.stopped = p, false
+	rep.process, rep.frozen, rep.stopping = p, false, false
 	r.story.tell(rep.n, "", "started")
 	go r.supervise(rep, p)
 }
@@ -138,30 +139,45 @@ func (r *rig) start(rep *replica) {
 func (r *rig) supervise(rep *replica, p *process) {
 	<-p.done
 	rep.mu.Lock()
-	own := rep.process == p
+	own := rep.process == p && !rep.stopping
 	if own {
-		rep.process, rep.deaths = nil, rep.deaths+1
+		rep.process = nil
 	}
 	rep.mu.Unlock()
 	if !own || r.ending.Load() {
 		return
 	}
-	r.story.tell(rep.n, "", "ended by itself: %s", p.cmd.ProcessState)
+	r.ended(rep, p, nil)
 	r.later(time.Second, func() { r.start(rep) })
 }
 
-// running reports whether the process is there, and not stopped.
+// running reports whether the process is there, and at work.
 func (rep *replica) running() bool {
 	rep.mu.Lock()
 	defer rep.mu.Unlock()
-	return rep.process != nil && !rep.stopped
+	return rep.process != nil && !rep.frozen && !rep.stopping
 }
+
+// there reports whether the process is there and can act, even if it has been told to stop.
+func (rep *replica) there() bool {
+	rep.mu.Lock()
+	defer rep.mu.Unlock()
+	return rep.process != nil && !rep.frozen
+}
+
+// takes reports whether a kind of fault can happen to the process as it is. One that is stopping is
+// left to itself, and its connections are not.
+func (rep *replica) takes(k Kind) bool { return rep.running() || k.ofConnection() && rep.there() }
 
 // kill ends the process at once and returns when it is gone; false if there is none.
 func (rep *replica) kill() bool {
 	rep.mu.Lock()
 	p := rep.process
-	rep.process = nil
+	if rep.stopping {
+		p = nil // it ends by itself
+	} else {
+		rep.process = nil
+	}
 	rep.mu.Unlock()
 	if p == nil {
 		return false
@@ -170,25 +186,37 @@ func (rep *replica) kill() bool {
 	return true
 }
 
-// stop sends SIGSTOP; false if the process is not running.
-func (rep *replica) stop() bool {
+// freeze sends SIGSTOP; false if the process is not at work.
+func (rep *replica) freeze() bool {
 	rep.mu.Lock()
 	defer rep.mu.Unlock()
-	if rep.process == nil || rep.stopped {
+	if rep.process == nil || rep.frozen || rep.stopping {
 		return false
 	}
-	rep.stopped = true
+	rep.frozen = true
 	return rep.process.cmd.Process.Signal(syscall.SIGSTOP) == nil
 }
 
-// cont sends SIGCONT to a process that was stopped.
-func (rep *replica) cont() {
+// thaw sends SIGCONT to a process that was frozen.
+func (rep *replica) thaw() {
 	rep.mu.Lock()
 	defer rep.mu.Unlock()
-	if rep.process != nil && rep.stopped {
+	if rep.process != nil && rep.frozen {
 		_ = rep.process.cmd.Process.Signal(syscall.SIGCONT)
 	}
-	rep.stopped = false
+	rep.frozen = false
+}
+
+// ask sends SIGTERM, and returns the process that was told; nil if none is at work. It is
+// left alone from then on.
+func (rep *replica) ask() *process {
+	rep.mu.Lock()
+	defer rep.mu.Unlock()
+	if rep.process == nil || rep.frozen || rep.stopping || rep.process.cmd.Process.Signal(syscall.SIGTERM) != nil {
+		return nil
+	}
+	rep.stopping = true
+	return rep.process
 }
 
 // terminate asks the process to stop, as a deployment does, and waits until it has.

@@ -47,8 +47,9 @@ type rig struct {
 	faults    []*Fault
 	crossings map[Boundary]map[Side]int
 	setBacks  []setBack
-	defects   []error       // of the rig's own
-	wrong     []failure     // what a scenario found
+	defects   []error   // of the rig's own
+	wrong     []failure // what a scenario found
+	endings   []ending
 	settled   time.Duration // until everything was whole, after the last fault
 	roleID    string        // the service's, for Vault
 	secretID  string
@@ -227,17 +228,6 @@ func (r *rig) least() (Boundary, int) {
 		}
 	}
 	return least, fewest
-}
-
-// endedAlone returns how often a process ended though the rig had not killed it.
-func (r *rig) endedAlone() int {
-	n := 0
-	for _, rep := range r.replicas {
-		rep.mu.Lock()
-		n += rep.deaths
-		rep.mu.Unlock()
-	}
-	return n
 }
 
 // beginSetBack takes down that a copy was made, which was begun at a time.

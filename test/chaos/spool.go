@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"syscall"
 )
@@ -18,6 +19,8 @@ type spoolDir struct {
 	disk  string       // the mounted tmpfs
 	dir   string       // escrow.dir, on it
 	small bool         // it is mounted, and can be filled
+	mu    sync.Mutex   // of what is mounted over the answers
+	bound bool         // something is
 	show  func([]byte) // is given every whole answer that is read
 	busy  atomic.Bool
 }
@@ -36,7 +39,7 @@ func newSpoolDir(at string, show func([]byte)) (*spoolDir, error) {
 			return nil, fmt.Errorf("mount a small disk for a spool: %w", err)
 		}
 	}
-	return s, os.MkdirAll(filepath.Join(s.dir, "answers"), 0o700)
+	return s, os.MkdirAll(s.folder(), 0o700)
 }
 
 // unmount takes the disk away, and what is on it.
@@ -72,7 +75,7 @@ func parseAnswer(data []byte) (spooledAnswer, bool) {
 
 // answers returns the whole answers in the spool.
 func (s *spoolDir) answers() []spooledAnswer {
-	names, _ := filepath.Glob(filepath.Join(s.dir, "answers", "*"))
+	names, _ := filepath.Glob(filepath.Join(s.folder(), "*"))
 	var found []spooledAnswer
 	for _, name := range names {
 		if a, ok := s.answer(name); ok {
@@ -84,7 +87,7 @@ func (s *spoolDir) answers() []spooledAnswer {
 
 // answerOf returns the answer to an attempt; false if it is not there, or not whole.
 func (s *spoolDir) answerOf(attempt string) (spooledAnswer, bool) {
-	return s.answer(filepath.Join(s.dir, "answers", attempt))
+	return s.answer(filepath.Join(s.folder(), attempt))
 }
 
 func (s *spoolDir) answer(name string) (spooledAnswer, bool) {
@@ -104,14 +107,15 @@ func (s *spoolDir) answer(name string) (spooledAnswer, bool) {
 func (s *spoolDir) hasRoom(attempt string) bool {
 	const longest, block = 1 << 20, 512
 	var stat syscall.Stat_t
-	err := syscall.Stat(filepath.Join(s.dir, "answers", attempt), &stat)
+	err := syscall.Stat(filepath.Join(s.folder(), attempt), &stat)
 	return err == nil && stat.Blocks*block >= longest
 }
 
-// wipe destroys all that is in the spool.
+// wipe destroys all that is in the spool. The one that takes its place is on a disk that is well.
 func (s *spoolDir) wipe() {
+	_ = s.unprotect()
 	_ = os.RemoveAll(s.dir)
-	_ = os.MkdirAll(filepath.Join(s.dir, "answers"), 0o700)
+	_ = os.MkdirAll(s.folder(), 0o700)
 }
 
 func (s *spoolDir) reserve() bool { return s.small && s.busy.CompareAndSwap(false, true) }
@@ -130,10 +134,39 @@ func (s *spoolDir) fill() {
 	}
 }
 
-func (s *spoolDir) unfill() {
-	_ = os.Remove(s.filler())
-	s.busy.Store(false)
+func (s *spoolDir) unfill() error { return os.RemoveAll(s.filler()) }
+
+// release says that the disk is well again.
+func (s *spoolDir) release() { s.busy.Store(false) }
+
+// protect lets nobody make or delete a file among the answers. A process that has one open
+// goes on writing to it, as it can on a disk of which another mount was made read-only.
+func (s *spoolDir) protect() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	folder := s.folder()
+	if err := syscall.Mount(folder, folder, "", syscall.MS_BIND, ""); err != nil {
+		return fmt.Errorf("make a spool read-only: %w", err)
+	}
+	s.bound = true
+	if err := syscall.Mount("", folder, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+		return fmt.Errorf("make a spool read-only: %w", err)
+	}
+	return nil
 }
+
+// unprotect is the way back. It does nothing if a wipe came first.
+func (s *spoolDir) unprotect() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.bound {
+		return nil
+	}
+	s.bound = false
+	return syscall.Unmount(s.folder(), syscall.MNT_DETACH) // somebody may just be reading there
+}
+
+func (s *spoolDir) folder() string { return filepath.Join(s.dir, "answers") }
 
 func (s *spoolDir) filler() string { return filepath.Join(s.disk, "filler") }
 
@@ -145,7 +178,7 @@ func (s *spoolDir) watch(tell func(spooledAnswer)) (stop func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("watch a spool: %w", err)
 	}
-	folder := filepath.Join(s.dir, "answers")
+	folder := s.folder()
 	if _, err := syscall.InotifyAddWatch(fd, folder, syscall.IN_MODIFY); err != nil {
 		return nil, errors.Join(fmt.Errorf("watch %s: %w", folder, err), syscall.Close(fd))
 	}

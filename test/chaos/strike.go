@@ -17,11 +17,12 @@ func (r *rig) strike(f *Fault) fate {
 	if f == nil {
 		return fate{}
 	}
+	defer func() { f.Held = time.Since(f.At) }()
 	switch f.Kind {
 	case Cut:
 		return fate{cut: true}
 	case Truncate:
-		return fate{truncate: true}
+		return fate{truncate: true, half: f.Chance < 0.5}
 	case Refuse:
 		return fate{status: f.refusal()}
 	case Delay:
@@ -38,10 +39,12 @@ func (r *rig) strike(f *Fault) fate {
 // strikeOthers carries out what leaves the connection as it is.
 func (r *rig) strikeOthers(f *Fault) {
 	switch f.Kind {
+	case Stop:
+		r.stop(r.replicas[f.Replica-1], f)
 	case Pause:
 		r.pause(r.replicas[f.Replica-1], f)
-	case DiskFull:
-		r.fillDisk(r.replicas[f.Replica-1], f)
+	case Disk:
+		r.strikeDisk(r.replicas[f.Replica-1], f)
 	case Person:
 		r.person.authorize(f.ID, "anew, in the middle")
 	case Reapply:
@@ -70,8 +73,8 @@ func (f *Fault) eviction() string {
 // refusal is the status of an answer that says no.
 func (f *Fault) refusal() int {
 	statuses := []int{429, 472, 473, 500, 502, 503} // a rate limit, Vault's standbys, a server or gateway in trouble, sealed
-	if f.Boundary == Request {
-		statuses = []int{429, 429, 500, 503}
+	if f.Boundary == Request {                      // of these only 429 is proof that nothing was spent
+		statuses = []int{429, 429, 429, 503}
 	}
 	return statuses[int(f.Chance*float64(len(statuses)))]
 }
@@ -81,6 +84,7 @@ func (r *rig) kill(rep *replica, f *Fault) {
 	if !rep.kill() {
 		return // another fault was faster
 	}
+	r.story.tell(rep.n, "", "killed")
 	r.inspect(rep, f)
 	down := f.span(100*time.Millisecond, 2*time.Second)
 	switch f.Kind {
@@ -100,7 +104,7 @@ func (r *rig) kill(rep *replica, f *Fault) {
 // back, it also looks whether Redis has copies.
 func (r *rig) inspect(rep *replica, f *Fault) {
 	found := rep.spool.answers()
-	r.story.tell(rep.n, "", "killed; %d whole answers in its spool", len(found))
+	r.story.tell(rep.n, "", "%d whole answers in the spool of the dead process", len(found))
 	for _, answer := range found {
 		r.spooled(rep, answer, "found in the spool of the dead process")
 		if f.Kind == Wipe || f.Kind == Away {
@@ -112,7 +116,7 @@ func (r *rig) inspect(rep *replica, f *Fault) {
 
 // pause stops a process past its lease, now and then past the in-flight bound.
 func (r *rig) pause(rep *replica, f *Fault) {
-	if !rep.stop() {
+	if !rep.freeze() {
 		return
 	}
 	length := f.span(leaseTTL, 2*leaseTTL)
@@ -121,19 +125,30 @@ func (r *rig) pause(rep *replica, f *Fault) {
 	}
 	r.later(length, func() {
 		r.over(f)
-		rep.cont()
+		rep.thaw()
 		r.story.tell(rep.n, "", "goes on after a pause of %s", length.Round(time.Millisecond))
 	})
 }
 
-func (r *rig) fillDisk(rep *replica, f *Fault) {
-	rep.spool.fill()
+// strikeDisk leaves no room on the disk of a spool, or every other time makes it read-only: what
+// is open can still be written then.
+func (r *rig) strikeDisk(rep *replica, f *Fault) {
+	mend := rep.spool.unfill
+	if f.readOnly() {
+		r.note(fmt.Sprintf("the spool's disk of replica %d takes no new files", rep.n), rep.spool.protect())
+		mend = rep.spool.unprotect
+	} else {
+		rep.spool.fill()
+	}
 	r.later(f.span(500*time.Millisecond, 4*time.Second), func() {
+		r.note(fmt.Sprintf("the spool's disk of replica %d is well again", rep.n), mend())
 		r.over(f)
-		rep.spool.unfill()
-		r.story.tell(rep.n, "", "the spool's disk has room again")
+		rep.spool.release()
 	})
 }
+
+// readOnly reports whether it is the other way in which a disk fails.
+func (f *Fault) readOnly() bool { return f.Kind == Disk && int(f.Chance*1000)%2 == 0 }
 
 // strikeVault seals Vault, kills it, or puts its storage back. Whoever is asked
 // while it is away waits for nothing.
@@ -178,7 +193,7 @@ func (r *rig) putBack(copied string) error {
 // strikeKeys makes a newer escrow key, as an administrator would, or deletes all of them
 // for a while.
 func (r *rig) strikeKeys(f *Fault) {
-	if f.Chance < 0.5 {
+	if !f.deletesKeys() {
 		r.note("there is a newer escrow key", r.administrate("vault", "escrow-key"))
 		r.vault.release()
 		return
@@ -190,6 +205,8 @@ func (r *rig) strikeKeys(f *Fault) {
 		r.vault.release()
 	})
 }
+
+func (f *Fault) deletesKeys() bool { return f.Chance >= 0.5 }
 
 // administrate runs the service's own command with an administrator's token, until it
 // succeeds: Vault may just be slow.

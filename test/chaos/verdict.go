@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -27,44 +26,37 @@ type verdict struct {
 	Presentations int            // of refresh tokens
 	Again         map[string]int // of tokens already presented, by what allowed it
 	Losses        map[string]int // of grants, by cause
+	Counted       int            // of these, those of which a log says that an answer was lost
 	Causes        int            // faults that can cause a loss
 	Withheld      int            // rotations whose answer a fault kept from the process or its spool
 	Unseen        int            // rotations that came to Vault, and that the rig saw in no spool
 	Inspected     int            // rotations that the rig saw in a spool
 	Recovered     int            // of these, those that came to Vault
-	WorstAlone    worst          // until a token served again by itself
-	WorstAsked    worst          // until one served again for which a person was needed
+	WorstAlone    delays         // until a token served again by itself
+	WorstAsked    delays         // until one served again for which a person was needed
+	WorstBehind   delays         // from a commit to its publication
+	Told          map[string]int // presentations refused with proof that nothing was spent, by what came of it
+	Stopped       int            // processes that were asked to stop
+	NotStopped    int            // of these, those that did not as they should
+	Ended         map[string]int // processes that ended of their own accord, by what made them
 	SecretsIn     int64          // bytes that were searched
 	Secrets       int            // that were searched for
 	Found         int
 }
 
-// worst is the longest time for which a published token did not serve.
-type worst struct {
-	took time.Duration
-	id   string
-}
-
-func (w *worst) take(took time.Duration, id string) {
-	if took > w.took {
-		*w = worst{took, id}
-	}
-}
-
-func (w worst) String() string { return w.took.Round(100 * time.Millisecond).String() }
-
 func (v *verdict) fail(invariant, id, format string, args ...any) {
 	v.Failures = append(v.Failures, failure{invariant, id, fmt.Sprintf(format, args...)})
 }
 
+func newVerdict() *verdict {
+	return &verdict{Again: map[string]int{}, Losses: map[string]int{}, Ended: map[string]int{}, Told: map[string]int{}}
+}
+
 // judge passes the verdict on everything that was seen.
 func (r *rig) judge() *verdict {
-	v := &verdict{Again: map[string]int{}, Losses: map[string]int{}}
+	v := newVerdict()
 	ledger := r.sims.Checkfront.Ledger()
-	c := circumstances{
-		faults: r.faults, setBacks: r.setBacks, redisLosses: r.redis.losses, authorizedIn: r.person.authorizedBetween, removedIn: r.person.removedBetween,
-		presentations: ledger.Presentations(),
-	}
+	c := r.circumstances()
 	rotations := ledger.Where(providersim.Match{Kind: providersim.KindExchange, Result: providersim.ResultOK})
 	v.Rotations = len(rotations)
 	for _, err := range r.defects {
@@ -77,8 +69,18 @@ func (r *rig) judge() *verdict {
 	v.judgeAnswers(r.seen, c)
 	v.judgeDeaths(r.seen, c)
 	v.judgePublications(r.seen)
+	v.judgeLags(r.seen, c, time.Now())
 	v.judgeDelays(r.seen, c, rotations)
+	v.judgeEndings(r.endings, c)
 	return v
+}
+
+// circumstances are what the rig did.
+func (r *rig) circumstances() circumstances {
+	return circumstances{
+		faults: r.faults, setBacks: r.setBacks, redisLosses: r.redis.losses, authorizedIn: r.person.authorizedBetween, removedIn: r.person.removedBetween,
+		presentations: r.sims.Checkfront.Ledger().Presentations(),
+	}
 }
 
 // The reasons that allow a token to be presented once more.
@@ -100,6 +102,9 @@ func (v *verdict) judgePresentations(o *observed, c circumstances) {
 			if a.Forwarded {
 				reached++
 			}
+			if a.Unspent {
+				v.Told[whatCame(a, attempts[i+1:])]++
+			}
 			v.judgePresentation(a, attempts[:i])
 			if a.Roomless {
 				v.fail("I6", a.ID, "token %s was presented (attempt %s) and there was no room for its answer", short(a.Presented), short(a.Name))
@@ -113,6 +118,21 @@ func (v *verdict) judgePresentations(o *observed, c circumstances) {
 		if o.presentations[token] == nil {
 			v.fail("I1", "", "token %s reached the provider %d times, and the rig saw none of it", short(token), n)
 		}
+	}
+}
+
+// whatCame says how a token was presented next that a refusal proves unspent. By a probe it is
+// if the proof could not be written down, or if the next intent was never carried out.
+func whatCame(refused *attempt, following []*attempt) string {
+	switch {
+	case refused.Probe:
+		return "of a probe, which says nothing of the presentation before it"
+	case len(following) == 0:
+		return "not presented again"
+	case following[0].Probe:
+		return "then " + recordedProbe
+	default:
+		return "then " + provenUnspent
 	}
 }
 
@@ -286,61 +306,6 @@ func (v *verdict) judgePublications(o *observed) {
 			if p.Epoch == before.Epoch && p.Generation < before.Generation {
 				v.fail("I4", id, "generation %d was published over %d", p.Generation, before.Generation)
 			}
-		}
-	}
-}
-
-// judgeDelays measures for how long published tokens did not serve.
-func (v *verdict) judgeDelays(o *observed, c circumstances, rotations []providersim.Event) {
-	rotated := map[string][]time.Time{}
-	for _, e := range rotations {
-		id := o.owners[e.TokenHash]
-		rotated[id] = append(rotated[id], e.At)
-	}
-	for id, all := range o.published {
-		var last publication
-		for _, p := range all {
-			if p.Status != "active" || p.Access == last.Access {
-				continue
-			}
-			if last.Status != "" {
-				v.delay(o, c, id, p, lastServed(last, rotated[id]))
-			}
-			last = p
-		}
-	}
-}
-
-func (v *verdict) delay(o *observed, c circumstances, id string, next publication, ended time.Time) {
-	took := next.At.Sub(ended)
-	asked := slices.ContainsFunc(deathsOf(o, id), func(d *death) bool { return d.At.After(ended) && d.At.Before(next.At) })
-	if asked || c.removedIn(id, ended, next.At) {
-		v.WorstAsked.take(took, id)
-	} else {
-		v.WorstAlone.take(took, id)
-	}
-}
-
-// lastServed is when a published token ended: at its expiry, or when the provider
-// rotated its grant.
-func lastServed(p publication, rotations []time.Time) time.Time {
-	for _, t := range rotations {
-		if t.After(p.At) && t.Before(p.Expires) {
-			return t
-		}
-	}
-	return p.Expires
-}
-
-// judgeLog: no process has panicked, not even in a goroutine that survived it.
-func (v *verdict) judgeLog(rep *replica) {
-	text, err := os.ReadFile(rep.log)
-	if err != nil {
-		v.fail("the rig", "", "%v", err)
-	}
-	for _, sign := range []string{"\npanic: ", "\nfatal error: ", "a defect in Refresher", "DATA RACE"} {
-		if n := strings.Count("\n"+string(text), sign); n > 0 {
-			v.fail("the service", "", "%q stands %d times in %s", strings.TrimSpace(sign), n, rep.log)
 		}
 	}
 }

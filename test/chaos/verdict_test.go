@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -82,19 +80,22 @@ func (s *scene) publish(generation, version int, status string) {
 }
 
 func (s *scene) judge() *verdict {
-	v := &verdict{Again: map[string]int{}, Losses: map[string]int{}}
+	v := newVerdict()
 	v.judgePresentations(s.observed, s.circumstances)
 	v.judgeRotations(s.rotations, s.observed)
 	v.judgeAnswers(s.observed, s.circumstances)
 	v.judgeDeaths(s.observed, s.circumstances)
 	v.judgePublications(s.observed)
+	v.judgeLags(s.observed, s.circumstances, s.now)
 	v.judgeDelays(s.observed, s.circumstances, s.rotations)
 	return v
 }
 
 func rotated(to string) func(*attempt) {
-	return func(a *attempt) { a.Issued, a.Delivered = to, true }
+	return func(a *attempt) { a.Issued, a.Delivered, a.Arrived = to, true, a.SentAt }
 }
+
+func undelivered(a *attempt) { a.Delivered = false }
 
 func spooled(at time.Time) func(*attempt) { return func(a *attempt) { a.Spooled = at } }
 
@@ -218,9 +219,58 @@ func TestVerdict(t *testing.T) {
 			a.Faults = []*Fault{s.fault(Cut, Answer)}
 			s.die("t1")
 		}},
-		{name: "the process died at another's step", loss: "kill of its process", scene: func(s *scene) {
+		{name: "the process died at another's step", loss: "had just arrived", scene: func(s *scene) {
 			s.present("a", "t1", rotated("t2"))
 			s.fault(Kill, Lease)
+			s.die("t1")
+		}},
+		{name: "the process died on the way", loss: "before the answer arrived", scene: func(s *scene) {
+			s.present("a", "t1", rotated("t2"), undelivered)
+			s.now = s.now.Add(time.Second)
+			s.fault(Kill, Lease)
+			s.die("t1")
+		}},
+		{name: "the process died when it could have sealed", want: "I2 I3", scene: func(s *scene) {
+			s.present("a", "t1", rotated("t2"))
+			s.now = s.now.Add(time.Second)
+			s.fault(Kill, Lease)
+			s.die("t1")
+		}},
+		{name: "the process was frozen, and then died", loss: "kill of its process", scene: func(s *scene) {
+			s.present("a", "t1", rotated("t2"))
+			f := s.fault(Pause, Lease)
+			f.Until = s.later()
+			s.fault(Kill, Lease)
+			s.die("t1")
+		}},
+		{name: "the process died at the answer, when it could have sealed", want: "I2 I3", scene: func(s *scene) {
+			a := s.present("a", "t1", rotated("t2"))
+			s.now = s.now.Add(time.Second)
+			a.Faults = []*Fault{s.fault(Kill, Answer)}
+			s.die("t1")
+		}},
+		{name: "cut off behind the whole answer", want: "I2 I3", scene: func(s *scene) {
+			a := s.present("a", "t1", rotated("t2"))
+			a.Faults = []*Fault{s.fault(Cut, Answer)}
+			s.die("t1")
+		}},
+		{name: "the process was asked to stop", want: "I2 I3", scene: func(s *scene) {
+			a := s.present("a", "t1", rotated("t2"))
+			a.Faults = []*Fault{s.fault(Stop, Answer)}
+			s.fault(Kill, Commit).Replica = 2
+			s.die("t1")
+		}},
+		{name: "the process was asked to stop, and went without the answer", want: "I3", scene: func(s *scene) {
+			a := s.present("a", "t1", rotated("t2"), undelivered)
+			a.Faults = []*Fault{s.fault(Stop, Request)}
+			s.die("t1")
+		}},
+		{name: "the step stood still until the process gave up", loss: "key, after the request", scene: func(s *scene) {
+			a := s.present("a", "t1", rotated("t2"))
+			f := s.fault(Key, Request)
+			f.Held = 2 * time.Second
+			a.Faults = []*Fault{f}
+			s.fault(Kill, Commit).Replica = 2
 			s.die("t1")
 		}},
 		{name: "the process died long after", want: "I2 I3", scene: func(s *scene) {
@@ -296,6 +346,11 @@ func TestVerdict(t *testing.T) {
 			s.later()
 			s.heldBack(a, 4, Kill)
 		}},
+		{name: "the spool was held back by deployments", loss: "short absences", scene: func(s *scene) {
+			a := s.present("a", "t1", rotated("t2"), s.sealed)
+			s.heldBack(a, 4, Stop)
+			s.fault(Kill, Commit).Replica = 2
+		}},
 		{name: "held back, and Redis has its copy", want: "I2 I3", scene: func(s *scene) {
 			a := s.present("a", "t1", rotated("t2"), s.sealed)
 			s.heldBack(a, 4, Kill)
@@ -343,6 +398,21 @@ func TestVerdict(t *testing.T) {
 				s.show("acme/main", generation)
 			}
 		}},
+		{name: "a commit that waited for too long", want: "I4", scene: func(s *scene) {
+			s.lags = []lag{{"acme/main", s.now, publishedWithin + time.Second}}
+		}},
+		{name: "a commit that waited while Redis had lost the queue", scene: func(s *scene) {
+			s.lags = []lag{{"acme/main", s.now, publishedWithin + time.Second}}
+			s.redisLosses = []time.Time{s.now.Add(time.Second)}
+		}},
+		{name: "a commit that waited for too long even so", want: "I4", scene: func(s *scene) {
+			s.lags = []lag{{"acme/main", s.now, publishedAtWorst + time.Second}}
+			s.redisLosses = []time.Time{s.now.Add(time.Second)}
+		}},
+		{name: "a commit that was never published", want: "I4", scene: func(s *scene) {
+			s.committed["acme/main"] = s.now
+			s.now = s.now.Add(publishedWithin + time.Second)
+		}},
 		{name: "writes that were heard of in another order", scene: func(s *scene) {
 			s.publish(3, 2, "active")
 			s.publish(2, 1, "active")
@@ -377,22 +447,19 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// TestLog: a process that panicked is found.
-func TestLog(t *testing.T) {
+// TestTold: what comes of a proof that nothing was spent is told apart.
+func TestTold(t *testing.T) {
 	t.Parallel()
-	log := filepath.Join(t.TempDir(), "replica.log")
-	for text, want := range map[string]int{
-		`{"level":"info","message":"panic: is only spoken of"}` + "\n":                           0,
-		"{}\npanic: runtime error: index out of range\n\ngoroutine 7 [running]:\n":               1,
-		`{"level":"error","message":"a panic was caught; this is a defect in Refresher"}` + "\n": 1,
-	} {
-		if err := os.WriteFile(log, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		v := &verdict{}
-		if v.judgeLog(&replica{log: log}); len(v.Failures) != want {
-			t.Errorf("%q: failures are %v, want %d", text, v.Failures, want)
-		}
+	unspent := func(a *attempt) { a.Unspent, a.Forwarded = true, false }
+	s := newScene()
+	s.present("a", "t1", unspent)
+	s.present("b", "t1")
+	s.present("c", "t2", unspent)
+	s.present("d", "t2", unspent, probe)
+	s.present("e", "t3", unspent)
+	v := s.judge()
+	if got := again(v.Told); !v.ok() || len(v.Told) != 4 || !strings.HasPrefix(got, "4: ") {
+		t.Errorf("%s; %s", got, v.lines())
 	}
 }
 
@@ -420,36 +487,5 @@ func TestDied(t *testing.T) {
 				t.Errorf("alive: %t, want %t", got, c.want)
 			}
 		})
-	}
-}
-
-// TestDelays: a token ends with its expiry or with the next rotation of its grant,
-// and the time until another serves counts for the one who mended it.
-func TestDelays(t *testing.T) {
-	t.Parallel()
-	s := newScene()
-	began := s.now
-	at := func(seconds int) time.Time { return began.Add(time.Duration(seconds) * time.Second) }
-	s.owners["t1"], s.owners["t2"] = "acme/main", "acme/main"
-	s.published["acme/main"] = []publication{
-		{At: at(0), Status: "active", Access: "a1", Expires: at(14)},
-		{At: at(12), Status: "active", Access: "a2", Expires: at(24)}, // rotated at 9: three seconds
-		{At: at(26), Status: "active", Access: "a3", Expires: at(40)}, // expired at 24: two
-		{At: at(60), Status: "active", Access: "a4", Expires: at(90)}, // dead: twenty
-	}
-	s.deaths["x"] = &death{At: at(50), ID: "acme/main"}
-	rotations := []providersim.Event{{TokenHash: "t1", At: at(9)}, {TokenHash: "t2", At: at(25)}}
-	v := &verdict{}
-	v.judgeDelays(s.observed, s.circumstances, rotations)
-	if v.WorstAlone.took != 3*time.Second || v.WorstAsked.took != 20*time.Second {
-		t.Errorf("by itself %s, with a person %s; want 3 s and 20 s", v.WorstAlone, v.WorstAsked)
-	}
-
-	// Whoever deletes a credential waits until it is stored again.
-	s.removedIn = func(_ string, from, to time.Time) bool { return from.Equal(at(9)) && to.Equal(at(12)) }
-	v = &verdict{}
-	v.judgeDelays(s.observed, s.circumstances, rotations)
-	if v.WorstAlone.took != 2*time.Second {
-		t.Errorf("by itself %s with a credential that was deleted meanwhile, want 2 s", v.WorstAlone)
 	}
 }
