@@ -114,6 +114,9 @@ func useUp(dir string, size int, use func() error) error {
 	if err == nil || !strings.Contains(err.Error(), "escrow.dir") || !strings.Contains(err.Error(), dir) {
 		return fmt.Errorf("the second room: got %w, want an error that names the directory", err)
 	}
+	if !errors.Is(err, escrow.ErrSpoolFull) && !errors.Is(err, syscall.EFBIG) { // the limit on files that stands for a small disk
+		return fmt.Errorf("the second room: got %w, want one that says that the disk is full", err)
+	}
 	if _, err := os.Stat(filepath.Join(dir, "answers", "attempt2")); !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("the second room left something behind: %w", err)
 	}

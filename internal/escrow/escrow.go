@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -13,9 +14,33 @@ import (
 // it was torn, or tampered with.
 var ErrUnreadable = errors.New("the sealed answer cannot be read")
 
+// ErrRedis means that Redis could not be asked, and what it may have counts.
+var ErrRedis = errors.New("redis could not be asked")
+
 // ErrCopiesUnread means that this spool has no such answer, and Redis could not
-// be asked.
-var ErrCopiesUnread = errors.New("redis could not be asked for a sealed answer")
+// be asked. It is an ErrRedis.
+var ErrCopiesUnread = fmt.Errorf("%w for a sealed answer", ErrRedis)
+
+// ErrSpool means that the spool's folder or disk does not do its part.
+var ErrSpool = errors.New("the spool cannot be used")
+
+// ErrSpoolFull is the ErrSpool of a disk on which there is no room.
+var ErrSpoolFull = fmt.Errorf("%w: its disk has no room", ErrSpool)
+
+// ErrKeys means that the escrow keys in Vault are missing, broken, or could not be read.
+var ErrKeys = errors.New("the escrow keys cannot be used")
+
+// ErrOtherVersion means that an answer was sealed in a form that this version does not know.
+var ErrOtherVersion = errors.New("it was sealed by another version of Refresher")
+
+// spoolFailed says what could not be done with the spool.
+func spoolFailed(what string, err error) error {
+	kind := ErrSpool
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		kind = ErrSpoolFull
+	}
+	return fmt.Errorf("%s: %w: %w", what, kind, err)
+}
 
 // Settings say where escrow keeps things.
 type Settings struct {
@@ -182,7 +207,7 @@ func (e *Escrow) Read(ctx context.Context, ref Ref) ([]byte, error) {
 	case copyErr != nil && err == nil:
 		return nil, fmt.Errorf("%w: %w", ErrCopiesUnread, copyErr)
 	case copyErr != nil: // not ErrUnreadable: a good copy may be there
-		return nil, fmt.Errorf("redis could not be asked for its copy of a damaged answer: %w", copyErr)
+		return nil, fmt.Errorf("%w for its copy of a damaged answer: %w", ErrRedis, copyErr)
 	}
 	plain, copyErr = e.unseal(ctx, ref, sealed)
 	if plain == nil && err != nil && (copyErr == nil || errors.Is(copyErr, ErrUnreadable)) {

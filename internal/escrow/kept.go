@@ -24,7 +24,9 @@ type Answer struct {
 func (e *Escrow) Keep(ctx context.Context, ref Ref) error {
 	sealed, err := e.spool.read(ref.Attempt)
 	if sealed == nil && err == nil {
-		sealed, err = e.copies.Get(ctx, ref) // another replica's
+		if sealed, err = e.copies.Get(ctx, ref); err != nil { // another replica's
+			err = fmt.Errorf("%w for a sealed answer: %w", ErrRedis, err)
+		}
 	}
 	if err != nil || sealed == nil {
 		return err
@@ -47,7 +49,7 @@ func (e *Escrow) After(ctx context.Context, id credential.ID, place Lineage) ([]
 	sealed, spoolErr := e.spool.all(id)
 	copies, copiesErr := e.copies.All(ctx, id)
 	if copiesErr != nil {
-		copiesErr = fmt.Errorf("ask redis for what it has of the answers: %w", copiesErr)
+		copiesErr = fmt.Errorf("%w for what it has of the answers: %w", ErrRedis, copiesErr)
 	}
 	var answers []Answer
 	var closed error
@@ -87,7 +89,7 @@ func (s *spool) keepLast(ref Ref, of Lineage) error {
 		}
 	}
 	if err := os.Rename(s.path(ref.Attempt), path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("clear the spool: %w", err)
+		return spoolFailed("clear the spool", err)
 	}
 	delete(s.sealed, ref.Attempt)
 	return nil
@@ -106,7 +108,7 @@ func (s *spool) all(id credential.ID) ([][]byte, error) {
 			continue
 		}
 		if err != nil {
-			return all, fmt.Errorf("read the spool: %w", err)
+			return all, spoolFailed("read the spool", err)
 		}
 		all = append(all, sealed)
 	}

@@ -69,7 +69,7 @@ func (k *keyring) sealing(ctx context.Context) (sealingKey, error) {
 		if known {
 			return current, nil // the key known so far is as good
 		}
-		return sealingKey{}, err
+		return sealingKey{}, fmt.Errorf("%w: %w", ErrKeys, err)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -121,19 +121,19 @@ func (k *keyring) open(ctx context.Context, sealed []byte) (Ref, []byte, error) 
 		return Ref{}, nil, err
 	}
 	if e.Version != envelopeVersion {
-		return Ref{}, nil, fmt.Errorf("the answer for %s was sealed by another version of Refresher (format %d), which alone can open it", e.ref().ID, e.Version)
+		return Ref{}, nil, fmt.Errorf("the answer for %s cannot be opened: %w (format %d), which alone can", e.ref().ID, ErrOtherVersion, e.Version)
 	}
 	keys, err := k.store.Keys(ctx)
 	at := slices.IndexFunc(keys, func(key Key) bool { return key.ID == e.KeyID })
 	if at < 0 && err != nil {
-		return Ref{}, nil, fmt.Errorf("read the escrow keys: %w", err)
+		return Ref{}, nil, fmt.Errorf("%w: read the escrow keys: %w", ErrKeys, err)
 	}
 	if at < 0 {
-		return Ref{}, nil, fmt.Errorf("escrow key %q is gone from Vault: the answer for %s cannot be opened until it is restored", e.KeyID, e.ref().ID)
+		return Ref{}, nil, fmt.Errorf("%w: escrow key %q is gone from Vault: the answer for %s cannot be opened until it is restored", ErrKeys, e.KeyID, e.ref().ID)
 	}
 	private, err := keys[at].parse()
 	if err != nil {
-		return Ref{}, nil, err
+		return Ref{}, nil, fmt.Errorf("%w: %w", ErrKeys, err)
 	}
 	plain, err := hpke.Open(private, kdf(), aead(), e.info(), ciphertext)
 	if err != nil {

@@ -257,7 +257,7 @@ func (l *spentLog) append(hash, mark string, now time.Time) error {
 		err = l.file.Sync()
 	}
 	if err != nil {
-		return fmt.Errorf("write the spent list: %w", err)
+		return spoolFailed("write the spent list", err)
 	}
 	l.size += int64(len(line))
 	l.lines++

@@ -136,7 +136,7 @@ func (s *spool) room(attempt string) (*os.File, error) {
 	path := s.path(attempt)
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("make room in the spool (escrow.dir): %w", err)
+		return nil, spoolFailed("make room in the spool (escrow.dir)", err)
 	}
 	err = reserve(f, roomSize)
 	if err == nil {
@@ -148,7 +148,7 @@ func (s *spool) room(attempt string) (*os.File, error) {
 	if err != nil {
 		_ = f.Close()
 		_ = os.Remove(path)
-		return nil, fmt.Errorf("make room in the spool (escrow.dir): %w", err)
+		return nil, spoolFailed("make room in the spool (escrow.dir)", err)
 	}
 	s.mu.Lock()
 	s.held[attempt] = true
@@ -186,7 +186,7 @@ func (s *spool) read(attempt string) ([]byte, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the spool: %w", err)
+		return nil, spoolFailed("read the spool", err)
 	}
 	return data, nil
 }
@@ -210,7 +210,7 @@ func (s *spool) remove(attempt string) error {
 
 func (s *spool) removeLocked(attempt string) error {
 	if err := os.Remove(s.path(attempt)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("clear the spool: %w", err)
+		return spoolFailed("clear the spool", err)
 	}
 	delete(s.sealed, attempt)
 	return nil

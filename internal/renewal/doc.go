@@ -29,6 +29,10 @@
 // break in between leaves a trace that the next worker goes on from: the open
 // intent in Vault, and the sealed answer in the spool or in Redis.
 //
+// What keeps a rotation from beginning or going on although Vault works (a full spool, a
+// missing key, a Redis that cannot be read) is published as a status, with what a person
+// can do about it (trouble.go).
+//
 // The tests search a model of all this (package model) for every way in which
 // processes, Vault, Redis and people can come in between.
 //

@@ -220,7 +220,7 @@ func (e *Engine) Renew(ctx context.Context, entry credential.Entry) Outcome {
 	case err != nil:
 		return e.failed(ctx, v, err)
 	case v.method.Upkeep == refreshers.Rotating:
-		return e.rotate(ctx, v)
+		return e.tellTrouble(ctx, v, e.rotate(ctx, v))
 	}
 	v.memo.ForgetGrant()
 	switch {
@@ -308,7 +308,7 @@ func hostHealth(ctx context.Context, err error) Health {
 	switch {
 	case err == nil:
 		return HostUp
-	case ctx.Err() != nil, errors.Is(err, escrow.ErrSpent), errors.Is(err, escrow.ErrTooSoon):
+	case ctx.Err() != nil, errors.Is(err, escrow.ErrSpent), errors.Is(err, escrow.ErrTooSoon), errors.Is(err, escrow.ErrSpool):
 		return HostUnknown
 	case credential.KindOf(err) == credential.KindAmbiguous, code == credential.CodeNotConnected, strings.HasPrefix(code, "http_5"):
 		return HostDown

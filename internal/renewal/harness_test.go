@@ -136,18 +136,23 @@ func (s *store) PutToken(ctx context.Context, id credential.ID, t credential.Tok
 type keys struct {
 	mu   sync.Mutex
 	keys []escrow.Key
+	// deleted: Vault knows that there were some, and has them no more.
+	deleted bool
 }
 
 func (k *keys) Keys(context.Context) ([]escrow.Key, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.deleted {
+		return nil, nil
+	}
 	return append([]escrow.Key(nil), k.keys...), nil
 }
 
 func (k *keys) CreateKey(_ context.Context, key escrow.Key) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if len(k.keys) > 0 {
+	if k.deleted || len(k.keys) > 0 {
 		return credential.ErrConflict
 	}
 	k.keys = append(k.keys, key)

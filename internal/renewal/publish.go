@@ -65,16 +65,20 @@ func (v *visit) adopt(t credential.Token) {
 
 // publishStatus changes the published status and message, and nothing else; the
 // token goes on serving. It writes only if the status changes, or if what a person
-// should do does.
+// should do does: a provider's failures are all alike to them.
 func (e *Engine) publishStatus(ctx context.Context, v *visit, status credential.Status, message string) error {
-	if v.token.Status == status && (v.token.Message == message || !asksPerson(status)) {
+	telling := asksPerson(status) || tellsTrouble(message) || tellsTrouble(v.token.Message)
+	if v.token.Status == status && (v.token.Message == message || !telling) {
 		v.memo.Status = status
 		return nil
 	}
-	began := v.token.Generation
+	before := v.token
 	return e.publish(ctx, v, func(t credential.Token) (credential.Token, bool) {
-		if t.Generation > began {
+		switch {
+		case t.Generation > before.Generation:
 			return t, false // another worker has done better meanwhile
+		case t.Status != before.Status && awaitsPerson(t.Status) && !awaitsPerson(status):
+			return t, false // another worker knows more
 		}
 		v.describe(&t)
 		t.Status, t.Message = status, message
@@ -92,6 +96,9 @@ func (v *visit) is(t credential.Token) bool {
 	return t.Provider == "" || t.Provider == v.cred.Provider && t.Auth == v.cred.Auth
 }
 
+// awaitsPerson reports whether nothing but a person changes a status.
+func awaitsPerson(s credential.Status) bool { return asksPerson(s) || s == credential.StatusPaused }
+
 // describe fills in whom the token is for.
 func (v *visit) describe(t *credential.Token) {
 	if v.method.Provider == "" {
@@ -106,7 +113,7 @@ func (e *Engine) failed(ctx context.Context, v *visit, err error) Outcome {
 	kind := credential.KindOf(err)
 	now := time.Now()
 	var due time.Time
-	status, message := credential.StatusRetrying, err.Error()
+	status, message := credential.StatusRetrying, plainly(err)
 	switch kind {
 	case credential.KindMisconfigured:
 		v.memo.Failures++

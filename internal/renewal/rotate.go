@@ -195,7 +195,7 @@ func (e *Engine) adoptSeed(t *turn) {
 		State: credential.GrantIdle, RefreshToken: seed, RefreshTokenIssuedAt: issuedAt.UTC(),
 		Generation: max(before.Generation, t.token.Generation), Seeds: append(before.Seeds, seed.Hash()), Former: before.Former,
 	}
-	t.adopting = true
+	t.adopting, t.edited = true, true
 }
 
 // rest publishes what the grant holds if that is behind, and leaves it at that.
@@ -208,8 +208,9 @@ func (e *Engine) rest(ctx context.Context, t *turn, due time.Time) Outcome {
 }
 
 func (e *Engine) waitForIntent(ctx context.Context, t *turn, until time.Time) Outcome {
-	if t.token.Expired(t.now) && !asksPerson(t.token.Status) {
-		if err := e.publishStatus(ctx, t.visit, credential.StatusExpired, "the answer to the last renewal is not known yet; Refresher is recovering it"); err != nil {
+	over := tellsTrouble(t.token.Message) // what it tells of
+	if (t.token.Expired(t.now) || over) && !asksPerson(t.token.Status) {
+		if err := e.publishStatus(ctx, t.visit, t.retryingStatus(t.now), "the answer to the last renewal is not known yet; Refresher is recovering it"); err != nil {
 			return e.storeFailed(t.visit, err)
 		}
 	}
