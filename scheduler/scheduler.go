@@ -163,10 +163,14 @@ func (s *Scheduler) drain(ctx context.Context) {
 	}
 	defer s.draining.Unlock()
 	defer func() { s.defect(recover(), "sealed answers stay in the spool") }()
-	for _, id := range s.Renewer.Drain(ctx) {
+	due := s.Renewer.Drain(ctx)
+	for _, id := range due {
 		if err := s.source().Expedite(ctx, id, time.Now(), false); err != nil {
 			s.Log.Warn().Err(err).Str("tenant", id.Tenant).Str("credential", id.Name).Msg("a recovered credential comes up at its own time")
 		}
+	}
+	if len(due) > 0 {
+		s.fill(ctx) // before others: what this process has found out it knows best
 	}
 }
 

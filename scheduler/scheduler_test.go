@@ -29,6 +29,7 @@ type worker struct {
 	most    int            // tenants at once
 	removed []credential.ID
 	forgot  int
+	drained []credential.ID // what the next drain returns
 	outcome func(credential.Entry) renewal.Outcome
 
 	grantEnds time.Time // what Recall finds
@@ -77,7 +78,13 @@ func (w *worker) Recall(_ context.Context, _ credential.ID, memo credential.Memo
 	return memo, w.recallErr
 }
 
-func (w *worker) Drain(context.Context) []credential.ID { return nil }
+func (w *worker) Drain(context.Context) []credential.ID {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	drained := w.drained
+	w.drained = nil
+	return drained
+}
 
 func (w *worker) RedisForgot() {
 	w.mu.Lock()
@@ -285,6 +292,27 @@ func TestEverybodyHasTheirTurn(t *testing.T) {
 		}
 		if b.worker.most > 8 || b.worker.most < 4 {
 			t.Errorf("%d tenants at once, want up to 8", b.worker.most)
+		}
+	})
+}
+
+// TestDrainedIsVisited at once, by the process that has drained it.
+func TestDrainedIsVisited(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, 1, 0, nil)
+		time.AfterFunc(5500*time.Millisecond, func() {
+			b.worker.mu.Lock()
+			defer b.worker.mu.Unlock()
+			b.worker.drained = []credential.ID{b.worker.visits[0]}
+		})
+		began := time.Now()
+		b.run(t, 30*time.Second)
+		if n := b.worker.count(); n != 2 {
+			t.Fatalf("%d visits, want one more after the drain", n)
+		}
+		if late := b.worker.at[1].Sub(began); late != 6*time.Second {
+			t.Errorf("visited after %s, want it at the tick that drained", late)
 		}
 	})
 }

@@ -79,6 +79,27 @@ func TestClaimOutlivesItsMaker(t *testing.T) {
 	})
 }
 
+// TestWatcherSpeaksUp: whoever has watched a claim for one in-flight bound says so, at each look
+// until it is done, so that a replica which is restarted over and over cannot have all the visits.
+func TestWatcherSpeaksUp(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, s *stopped) {
+		s.claimed()
+		told := 0
+		for minute := range 12 {
+			pass(time.Minute)
+			n := len(s.Drain(t.Context()))
+			if told += n; n > 0 && minute < 9 {
+				t.Errorf("told after %d minutes", minute+1)
+			}
+		}
+		want(t, "told", told >= 2, true)
+		want(t, "result", s.Renew(t.Context(), entry(acme)).Result, renewal.ResultRenewed)
+		pass(time.Minute)
+		want(t, "told of what is done", len(s.Drain(t.Context())), 0)
+	})
+}
+
 // TestHeldAttemptIsNotProbed: another replica has claimed an intent while a goroutine of its
 // owner's still waits for the answer. The owner does not go on with that claim itself.
 func TestHeldAttemptIsNotProbed(t *testing.T) {

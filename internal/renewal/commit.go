@@ -108,16 +108,16 @@ func (e *Engine) commit(ctx context.Context, t *turn, ref escrow.Ref, next crede
 		}
 		doc, read, readErr := e.readGrant(ctx, t.entry.ID)
 		if readErr == nil {
-			switch readBack(doc, next, ref.Presented) {
+			what := readBack(doc, next, ref.Presented)
+			if err := what.over(); err != nil {
+				return err
+			}
+			switch what {
 			case foundOurs:
 				t.grant, t.read = doc, read
 				return nil
 			case foundPutBack:
 				next = e.claimed(t, next)
-			case foundForgotten:
-				return errForgotten
-			case foundOther:
-				return errOvertaken
 			}
 			moved := read.version != over.version
 			over, next.Generation = read, max(next.Generation, doc.Generation+1)
@@ -161,6 +161,18 @@ const (
 	foundForgotten              // an authorization from before ours: Vault was put back
 	foundOther                  // neither: a new seed has overtaken us
 )
+
+// over returns why nothing more can be done about a commit, nil if something can.
+func (f found) over() error {
+	switch f {
+	case foundForgotten:
+		return errForgotten
+	case foundOther:
+		return errOvertaken
+	default:
+		return nil
+	}
+}
 
 func readBack(doc, next credential.Grant, presented string) found {
 	switch {

@@ -27,8 +27,8 @@ var errNotNow = errors.New("a person must store or correct the credential first"
 // Drain commits the sealed answers that wait in this process's own spool, after it has made
 // sure of their copies in Redis, and keeps an eye on open claims. It needs no lease, since check-and-set decides, and
 // costs nothing while there are none. Call it at start and at every tick, one call at a
-// time. It returns the credentials that it changed something about, so that the
-// queue can be told.
+// time. It returns the credentials that it changed something about, and those whose claims this
+// process can go on with, so that the queue can be told.
 func (e *Engine) Drain(ctx context.Context) []credential.ID {
 	e.Escrow.CopyAgain(ctx, time.Now())
 	var touched []credential.ID
@@ -55,8 +55,7 @@ func (e *Engine) Drain(ctx context.Context) []credential.ID {
 		e.Log.Warn().Err(err).Str("tenant", ref.ID.Tenant).Str("credential", ref.ID.Name).Str("attempt", ref.Attempt).
 			Msg("a sealed answer waits in the spool")
 	}
-	e.watchClaims(ctx)
-	return touched
+	return append(touched, e.watchClaims(ctx)...)
 }
 
 // RedisForgot says that Redis has lost all that it held; Drain tells it again. It does not block.

@@ -79,16 +79,8 @@ func (e *Engine) refused(ctx context.Context, t *turn, x *exchange, err error) O
 	case errors.Is(err, escrow.ErrTooSoon): // Vault has forgotten a probe
 		return e.waitForIntent(ctx, t, t.grant.Intent.BeganAt.Add(e.limits.InFlightBound))
 	case errors.Is(err, escrow.ErrSpent) && !x.probe:
-		// Presented before, with an outcome that this document does not know: a
-		// recorded probe decides, unless the token is known to have been rotated.
 		e.Observer.Event(EventSpentRefused, t.cred.Provider)
-		if errors.Is(err, escrow.ErrSpentElsewhere) {
-			e.foreign(ctx, t)
-		}
-		if outcome, done := e.bringForward(ctx, t); done {
-			return outcome
-		}
-		return e.stillOpen(ctx, t, alreadySpent(t, credential.KindAmbiguous))
+		return e.presentedBefore(ctx, t, err)
 	case errors.Is(err, escrow.ErrSpent):
 		e.Observer.Event(EventSpentRefused, t.cred.Provider)
 		return e.lost(ctx, t, x.probe, alreadySpent(t, credential.KindRejected))
@@ -103,6 +95,19 @@ func (e *Engine) refused(ctx context.Context, t *turn, x *exchange, err error) O
 		return e.stillOpen(ctx, t, err)
 	}
 	return e.unspent(ctx, t, err)
+}
+
+// presentedBefore settles a first presentation that the spent list has refused. The token was
+// presented with an outcome that this document does not know: a recorded probe decides, unless a
+// later token turns up, or this one is known to have been rotated.
+func (e *Engine) presentedBefore(ctx context.Context, t *turn, err error) Outcome {
+	if errors.Is(err, escrow.ErrSpentElsewhere) {
+		e.foreign(ctx, t)
+	}
+	if outcome, done := e.bringForward(ctx, t); done {
+		return outcome
+	}
+	return e.stillOpen(ctx, t, alreadySpent(t, credential.KindAmbiguous))
 }
 
 // letGo parts with a sealed answer that brought no token. One in which a token may be

@@ -51,8 +51,9 @@ func (l Limits) lapsed(claim watchedClaim, now time.Time) bool {
 
 // watchClaims reads the grants whose claims this process watches, each as often as
 // recheck says. Visits alone would not do: with several replicas each has only a
-// part of them.
-func (e *Engine) watchClaims(ctx context.Context) {
+// part of them. It returns the credentials whose claims it has watched for long enough, so
+// that somebody visits them who can go on, and not only those who were restarted.
+func (e *Engine) watchClaims(ctx context.Context) (ripe []credential.ID) {
 	now := time.Now()
 	e.mu.Lock()
 	due := map[string]watchedClaim{}
@@ -71,6 +72,10 @@ func (e *Engine) watchClaims(ctx context.Context) {
 			e.unwatch(attempt) // too long unseen, or no longer open
 		default:
 			e.watch(claim.id, attempt, at)
+			if e.watched(attempt, at) >= e.limits.InFlightBound && !at.Before(doc.Intent.NotBefore) {
+				ripe = append(ripe, claim.id)
+			}
 		}
 	}
+	return ripe
 }
