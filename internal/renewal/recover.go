@@ -112,6 +112,8 @@ func (e *Engine) bringHome(ctx context.Context, t *turn, ref escrow.Ref, result 
 	if absent && of.Seed != "" {
 		t.grant.Seeds, t.grant.Rotation = []string{of.Seed}, of.Rotation-1
 	}
+	// Whoever deleted the grant may have deleted the published token with it.
+	t.grant.Generation = max(t.grant.Generation, of.Generation-1)
 	outcome := e.keep(ctx, t, ref, result, of.StartedAt, ResultRecovered)
 	if outcome.Err == nil {
 		e.Observer.Event(EventRecovered, t.cred.Provider)
