@@ -20,9 +20,8 @@ func TestStoppedDuringTheCommit(t *testing.T) {
 	p := s.run(dir)
 	s.sealedBeforeTheCommit(p)
 	p.stop()
-	left, err := filepath.Glob(filepath.Join(dir, "answers", "*"))
-	if err != nil || len(left) != 1 {
-		t.Fatalf("left in the spool: %v, %v, want one answer", left, err)
+	if left := answers(t, dir); len(left) != 1 {
+		t.Fatalf("left in the spool: %v, want one answer", left)
 	}
 
 	// The spool alone brings it home.
@@ -40,6 +39,16 @@ func TestStoppedDuringTheCommit(t *testing.T) {
 	s.recoveredOnce(again)
 	s.noSecrets("the log", p.out.String()+again.out.String())
 	again.stop()
+}
+
+// answers returns what waits in a spool.
+func answers(t *testing.T, dir string) []string {
+	t.Helper()
+	left, err := filepath.Glob(filepath.Join(dir, "answers", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return left
 }
 
 // sealedBeforeTheCommit returns when the provider has rotated, Vault is sealed, and a process
