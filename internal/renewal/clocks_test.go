@@ -199,6 +199,30 @@ func TestClocksApartOfOneSpool(t *testing.T) {
 	}
 }
 
+// TestClocksApartAtARefusal: the provider refuses to refresh while the access token lives, which it
+// counts from the end of a call that took as long as it may, and the replica that
+// presents the token thinks that it has expired: its clock is ahead by all that is promised.
+// That refusal is not the last word. Beyond the promise it may be.
+func TestClocksApartAtARefusal(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, s *stopped) {
+		limits := bubbleLimits()
+		s.answered = func() { pass(limits.RotationTimeout) }
+		s.process(s.replica, 0).Renew(t.Context(), entry(acme))
+		s.answered = func() {}
+		lives := s.grant(acme).ExpiresAt.Add(limits.RotationTimeout)
+		pass(time.Until(lives) - limits.ClockSkew + time.Second)
+		s.sims.Checkfront.Inject(providersim.Fault{Times: 1, Status: http.StatusBadRequest, Error: "invalid_grant"})
+		other := s.world.replica(t.TempDir())
+		second := s.process(other, limits.ClockSkew)
+		want(t, "refused", credential.KindOf(second.Renew(t.Context(), forced(acme)).Err), credential.KindRejected)
+		want(t, "state", s.grant(acme).State, credential.GrantIntent)
+		s.until(second, func() bool { return s.grant(acme).Generation == 2 })
+		want(t, "probes", other.events.count(renewal.EventProbe), 1)
+		want(t, "alive when it was probed", time.Now().Before(lives), false)
+	})
+}
+
 // between wants a time to be at least, and at most.
 func between(t *testing.T, what string, got, least, most time.Duration) {
 	t.Helper()

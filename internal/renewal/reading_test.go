@@ -75,7 +75,7 @@ func bubbleLimits() renewal.Limits {
 	return renewal.Limits{
 		SendDeadline: 15 * time.Second, RotationTimeout: 2 * time.Minute, InFlightBound: 10 * time.Minute,
 		TakeoverAfter: time.Hour, TakeoverAfterDormant: 24 * time.Hour, CommitRetryMax: 30 * time.Second,
-		AskPersonEvery: time.Hour, StoreRetry: 10 * time.Second,
+		AskPersonEvery: time.Hour, StoreRetry: 10 * time.Second, ClockSkew: time.Minute,
 	}
 }
 
