@@ -169,6 +169,8 @@ func (c *Client) unreachable(err error) Problem {
 		p.Fix = fmt.Sprintf("see that there is a mount %s/ and that the login has this policy:\n%s", c.settings.Mount, c.settings.Policy())
 	case "sealed":
 		p.Fix = "unseal Vault: vault operator unseal"
+	case "standby":
+		p.Fix = "see that the address is the cluster's, which leads to the active server: " + c.address()
 	case "unreachable", "timeout":
 		p.Fix = "see that Vault runs and that the address is right: " + c.address()
 	}

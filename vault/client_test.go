@@ -56,6 +56,8 @@ func TestRequestsAreSentOnce(t *testing.T) {
 		"500":        func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
 		"412":        func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusPreconditionFailed) },
 		"429":        func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) },
+		"472":        func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(472) },
+		"473":        func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(473) },
 		"503":        func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
 		"connection": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	} {

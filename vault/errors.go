@@ -49,8 +49,9 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Reason returns a short word for metrics that says why a request failed:
 // "conflict", "not_found", "malformed", "denied", "sealed", "rate_limited",
-// "timeout", "canceled", "unreachable", "refused" (another 4xx), "failed"
-// (another 5xx), or "other". It is "ok" for nil.
+// "standby" (a standby or a secondary, which serves nobody itself), "timeout",
+// "canceled", "unreachable", "refused" (another 4xx), "failed" (another 5xx), or
+// "other". It is "ok" for nil.
 func Reason(err error) string {
 	e, isAnswer := errors.AsType[*Error](err)
 	switch {
@@ -82,6 +83,8 @@ func (e *Error) reason() string {
 		return "sealed"
 	case e.Status == http.StatusTooManyRequests:
 		return "rate_limited"
+	case standbys[e.Status] != "":
+		return "standby"
 	case e.Status >= 500:
 		return "failed"
 	case e.Status >= 400:
@@ -89,6 +92,13 @@ func (e *Error) reason() string {
 	default:
 		return "other"
 	}
+}
+
+// standbys are what a server is that answers so: it serves nobody until it is the active
+// one, or passes requests on again.
+var standbys = map[int]string{
+	472: "this Vault is a disaster recovery secondary",
+	473: "this Vault is a performance standby",
 }
 
 // casMismatch is how KV version 2 says that a check-and-set found another version.
@@ -107,8 +117,11 @@ func failure(op, path string, err error) *Error {
 		return e
 	}
 	e.Status = answer.StatusCode
+	if standby := standbys[e.Status]; standby != "" {
+		e.Messages = append(e.Messages, standby)
+	}
 	if answer.RawError {
-		e.Messages = []string{"the answer is not Vault's"}
+		e.Messages = append(e.Messages, "the answer is not Vault's")
 		return e
 	}
 	for _, m := range answer.Errors {

@@ -177,7 +177,7 @@ func protocolLimits(c config.Config) renewal.Limits {
 	return renewal.Limits{
 		SendDeadline: r.SendDeadline, RotationTimeout: r.RotationTimeout, InFlightBound: r.InFlightBound,
 		TakeoverAfter: r.TakeoverAfter, TakeoverAfterDormant: r.TakeoverAfterDormant, CommitRetryMax: r.CommitRetryMax,
-		ConfirmRefusals: r.ConfirmRefusals, AskPersonEvery: askPersonEvery, StoreRetry: storeRetry,
+		ConfirmRefusals: r.ConfirmRefusals, AskPersonEvery: askPersonEvery, StoreRetry: storeRetry, ClockSkew: r.ClockSkewAllowance,
 	}
 }
 

@@ -153,7 +153,7 @@ func passing(err error) bool {
 // away reports whether an error means that Vault cannot be reached or used.
 func away(err error) bool {
 	switch vault.Reason(err) {
-	case "unreachable", "timeout", "sealed":
+	case "unreachable", "timeout", "sealed", "standby":
 		return true
 	default:
 		return false

@@ -1,7 +1,9 @@
 package app_test
 
 import (
+	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -35,6 +37,33 @@ func TestStartOutlastsAFailureOfVault(t *testing.T) {
 				t.Error("nothing failed")
 			}
 		})
+	}
+}
+
+// TestStartOutlastsAStandby: whichever of the requests at a start meets a server that serves
+// nobody for the moment, as in a failover, the service starts.
+func TestStartOutlastsAStandby(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{http.StatusTooManyRequests, 472, 473, http.StatusServiceUnavailable} {
+		for name, path := range map[string]string{"login": "lookup-self", "escrow keys": "escrow-keys"} {
+			t.Run(fmt.Sprint(status, " ", name), func(t *testing.T) {
+				t.Parallel()
+				s := newStage(t)
+				var refused atomic.Bool
+				standby := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if strings.Contains(r.URL.Path, path) && refused.CompareAndSwap(false, true) {
+						w.WriteHeader(status)
+						return
+					}
+					s.vault.Config.Handler.ServeHTTP(w, r)
+				}))
+				t.Cleanup(standby.Close)
+				s.start(s.config("vault.address="+standby.URL), zerolog.Nop())
+				if !refused.Load() {
+					t.Error("nothing was refused")
+				}
+			})
+		}
 	}
 }
 

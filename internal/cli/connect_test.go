@@ -56,6 +56,15 @@ func TestVaultIsSealed(t *testing.T) {
 	contains(t, w.must(ExitFailed, "credentials", "list").err, "Vault is sealed", "→ unseal Vault")
 }
 
+func TestVaultIsASecondary(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(472) }))
+	t.Cleanup(server.Close)
+	w := newWorld(t).with("VAULT_ADDR=" + server.URL)
+	contains(t, w.must(ExitFailed, "credentials", "list").err, "472", "disaster recovery secondary", "→ it serves nobody", server.URL)
+	contains(t, w.must(ExitFailed, "doctor", "--offline").out, "disaster recovery secondary", "→ it serves nobody")
+}
+
 func TestPlainServerAskedForTLS(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

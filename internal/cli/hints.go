@@ -47,6 +47,8 @@ func vaultHint(err error, c config.Config) string {
 		return "does Vault run, and is its address right? It is " + c.Vault.Address + " (VAULT_ADDR)"
 	case "sealed":
 		return "unseal Vault: vault operator unseal"
+	case "standby":
+		return "it serves nobody until it is the active server: is the address that of the cluster? It is " + c.Vault.Address + " (VAULT_ADDR)"
 	case "conflict":
 		return "somebody else changed it just now: look at it and run the command again"
 	case "denied":

@@ -132,7 +132,7 @@ func shortReason(err error) string {
 	switch reason := vault.Reason(err); reason {
 	case "denied":
 		return "Vault denies reading it"
-	case "unreachable", "timeout", "sealed":
+	case "unreachable", "timeout", "sealed", "standby":
 		return "Vault cannot be read: " + reason
 	default:
 		return "it cannot be read from Vault"

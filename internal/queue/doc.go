@@ -33,7 +33,9 @@
 // and that is lost with the rest, tells an index that is empty for good reason
 // from one that has to be built. It also says who built it, and has a name for what
 // Redis holds, which is another one after a loss; Claim reports all of that at every
-// call, at no cost. A loss of single keys, by eviction or in a failover, goes unnoticed.
+// call, at no cost. A loss of single keys, by eviction or in a failover, goes unnoticed,
+// but for that of the order in which entries are due: Claim then gives up the memos and
+// the marker as well.
 //
 // # Layout in Redis
 //

@@ -170,6 +170,40 @@ func TestForgot(t *testing.T) {
 	}
 }
 
+// TestLostOrder: Redis has thrown away when what is due, as it does with large keys first when it has
+// no memory left, and neither the memos nor the marker. The index is to be built anew, once.
+func TestLostOrder(t *testing.T) {
+	t.Parallel()
+	client := redistest.Start(t).Client(t)
+	q := probe{index: queue.NewRedis(client, "q", 1), t: t}
+	built := func() bool {
+		t.Helper()
+		c, err := q.Claim(t.Context(), base.Add(-time.Second), 10, visibility)
+		q.check(err)
+		return c.Built
+	}
+	all := fleet(10)
+	q.add(len(all), all...)
+	q.check(q.MarkBuilt(t.Context(), "me"))
+	if !built() {
+		t.Fatal("not built")
+	}
+	q.check(client.Del(t.Context(), "q:{q0}:due").Err())
+	if built() {
+		t.Fatal("built, though nothing is in order any more")
+	}
+	// The fleet may have become empty meanwhile.
+	q.check(q.MarkBuilt(t.Context(), "me"))
+	if !built() {
+		t.Fatal("not built, though a scan has found nothing to add")
+	}
+	q.add(len(all), all...)
+	q.check(client.Del(t.Context(), "q:{q0}:memo").Err())
+	if !built() {
+		t.Fatal("not built, though all that is due is in order")
+	}
+}
+
 func TestMembersThatDoNotBelong(t *testing.T) {
 	t.Parallel()
 	client := redistest.Start(t).Client(t)

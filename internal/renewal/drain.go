@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"refresher/internal/credential"
@@ -23,6 +24,9 @@ type try struct {
 
 // errNotNow means that the drain can do nothing about an answer at the moment.
 var errNotNow = errors.New("a person must store or correct the credential first")
+
+// errNotCleared means that nobody needs an answer any more, and it is still in the spool.
+var errNotCleared = errors.New("it is of no use any more, and the spool could not be cleared of it (is the disk read-only?)")
 
 // Drain commits the sealed answers that wait in this process's own spool, after it has made
 // sure of their copies in Redis, and keeps an eye on open claims. It needs no lease, since check-and-set decides, and
@@ -87,11 +91,13 @@ func (e *Engine) drainOne(ctx context.Context, ref escrow.Ref) error {
 	close(once)
 	outcome, done := e.settle(ctx, &turn{visit: v, grant: doc, read: read, leave: once}, ref)
 	switch {
-	case !done:
-		return nil
-	case errors.Is(outcome.Err, errForgotten):
+	case done && errors.Is(outcome.Err, errForgotten):
 		return fmt.Errorf("%w: %w", errNotNow, outcome.Err)
-	default:
+	case done:
 		return outcome.Err
+	case slices.Contains(e.Escrow.Waiting(), ref):
+		return errNotCleared
+	default:
+		return nil
 	}
 }

@@ -99,6 +99,8 @@ type Limits struct {
 	// TakeoverAfterDormant is TakeoverAfter for a grant whose access token nobody uses.
 	TakeoverAfterDormant time.Duration
 	CommitRetryMax       time.Duration
+	// ClockSkew is how far the clocks of two replicas may be apart.
+	ClockSkew time.Duration
 	// ConfirmRefusals are the waits between the refusals of a static key before
 	// it is believed.
 	ConfirmRefusals []time.Duration

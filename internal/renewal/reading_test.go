@@ -67,11 +67,16 @@ func (s *stopped) engine(r *replica) *renewal.Engine {
 func (s *stopped) engineWith(r *replica, provider renewal.Provider) *renewal.Engine {
 	parts := r.Parts
 	parts.Provider = provider
-	return renewal.New(parts, timing(), renewal.Limits{
+	return renewal.New(parts, timing(), bubbleLimits())
+}
+
+// bubbleLimits are the defaults: a bubble has time for them.
+func bubbleLimits() renewal.Limits {
+	return renewal.Limits{
 		SendDeadline: 15 * time.Second, RotationTimeout: 2 * time.Minute, InFlightBound: 10 * time.Minute,
 		TakeoverAfter: time.Hour, TakeoverAfterDormant: 24 * time.Hour, CommitRetryMax: 30 * time.Second,
-		AskPersonEvery: time.Hour, StoreRetry: 10 * time.Second,
-	})
+		AskPersonEvery: time.Hour, StoreRetry: 10 * time.Second, ClockSkew: time.Minute,
+	}
 }
 
 func (s *stopped) seed(refreshToken string) {
@@ -123,8 +128,8 @@ func TestOldReading(t *testing.T) {
 	t.Parallel()
 	rotate := func(s *stopped) { s.Renew(s.t.Context(), entry(acme)) }
 	inject := func(f providersim.Fault) func(*stopped) {
+		f.Times = 1
 		return func(s *stopped) {
-			f.Times = 1
 			s.sims.Checkfront.Inject(f)
 		}
 	}

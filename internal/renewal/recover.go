@@ -112,6 +112,8 @@ func (e *Engine) bringHome(ctx context.Context, t *turn, ref escrow.Ref, result 
 	if absent && of.Seed != "" {
 		t.grant.Seeds, t.grant.Rotation = []string{of.Seed}, of.Rotation-1
 	}
+	// Whoever deleted the grant may have deleted the published token with it.
+	t.grant.Generation = max(t.grant.Generation, of.Generation-1)
 	outcome := e.keep(ctx, t, ref, result, of.StartedAt, ResultRecovered)
 	if outcome.Err == nil {
 		e.Observer.Event(EventRecovered, t.cred.Provider)
@@ -342,11 +344,11 @@ func (t *turn) unanswered() bool {
 }
 
 // early returns until when a refusal may only mean that the access token still lives:
-// its life is counted from before the call that brought it, and the provider's own
-// count may have begun as late as that call's end.
+// its life is counted from before the call that brought it, by the clock of whoever made
+// that, and the provider's own count may have begun as late as that call's end.
 func (e *Engine) early(t *turn) time.Time {
 	if t.grant.ExpiresAt.IsZero() {
 		return time.Time{}
 	}
-	return t.grant.ExpiresAt.Add(e.limits.RotationTimeout)
+	return t.grant.ExpiresAt.Add(e.limits.RotationTimeout + e.limits.ClockSkew)
 }

@@ -93,6 +93,15 @@ func (d diesOfIt) Renew(ctx context.Context, call refreshers.Call) (refreshers.R
 	return d.Refresher.Renew(ctx, call)
 }
 
+// mortal are the methods of Checkfront, each of which dies of an answer.
+func mortal() *refreshers.Registry {
+	methods := checkfront.Methods(checkfront.DefaultSettings())
+	for i := range methods {
+		methods[i].Refresher = diesOfIt{methods[i].Refresher}
+	}
+	return refreshers.NewRegistry(methods)
+}
+
 // TestSealedBeforeItIsRead: the worker dies of what the provider answered. The
 // answer is in the spool all the same, and a version that can read it finds it there.
 func TestSealedBeforeItIsRead(t *testing.T) {
@@ -100,12 +109,8 @@ func TestSealedBeforeItIsRead(t *testing.T) {
 	w := newWorld(t)
 	w.checkfrontApp(acme)
 	r := w.replica(t.TempDir())
-	methods := checkfront.Methods(checkfront.DefaultSettings())
-	for i := range methods {
-		methods[i].Refresher = diesOfIt{methods[i].Refresher}
-	}
 	parts := r.Parts
-	parts.Methods = refreshers.NewRegistry(methods)
+	parts.Methods = mortal()
 	died := make(chan struct{})
 	go func() {
 		defer close(died)

@@ -41,11 +41,7 @@ func TestKilledBetweenAnswerAndCommit(t *testing.T) {
 	id, _ := s.checkfront("acme/checkfront")
 	dir := t.TempDir()
 	p := s.run(dir)
-	redistest.Eventually(t, "the provider has rotated", func() bool { return s.exchanges(providersim.ResultOK) == 1 })
-	s.vault.Seal()
-	redistest.Eventually(t, "the answer is in the spool", func() bool {
-		return s.metric(p, "refresher_vault_requests_total", `operation="grant.write"`, `result="sealed"`) > 0
-	})
+	s.sealedBeforeTheCommit(p)
 	p.kill()
 	if err := s.redis.Client(t).FlushAll(t.Context()).Err(); err != nil {
 		t.Fatal(err)
@@ -54,12 +50,8 @@ func TestKilledBetweenAnswerAndCommit(t *testing.T) {
 
 	again := s.run(dir)
 	redistest.Eventually(t, "the token is alive", func() bool { return s.serves(id) == "" })
-	if n := s.sims.Checkfront.Ledger().Calls(); n != 1 {
-		t.Errorf("%d calls to the provider, want the one that was recovered", n)
-	}
-	if n := s.metric(again, "refresher_protocol_events_total", `event="recovered"`); n != 1 {
-		t.Errorf("%v recoveries counted, want 1", n)
-	}
+	s.presentedOnce(1)
+	s.recoveredOnce(again)
 	s.noSecrets("the log", p.out.String()+again.out.String())
 	again.stop()
 }
