@@ -282,7 +282,9 @@ func (s *spool) list(such func(attempt string, answer onDisk) bool) []Ref {
 			idle = append(idle, answer)
 		}
 	}
-	slices.SortFunc(idle, func(a, b onDisk) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.ref.Attempt, b.ref.Attempt)) })
+	slices.SortFunc(idle, func(a, b onDisk) int {
+		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.ref.ID.String(), b.ref.ID.String()), cmp.Compare(a.ref.Attempt, b.ref.Attempt))
+	})
 	refs := make([]Ref, len(idle))
 	for i, answer := range idle {
 		refs[i] = answer.ref

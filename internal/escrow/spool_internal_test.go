@@ -4,6 +4,9 @@ import (
 	"os"
 	"syscall"
 	"testing"
+	"time"
+
+	"refresher/internal/credential"
 )
 
 // TestFilledRoom: where space can only be reserved by writing zeros, an empty
@@ -60,4 +63,31 @@ func TestCloseFreesTheDirectoryAtOnce(t *testing.T) {
 	s, err = openSpool(dir)
 	noError(t, err)
 	noError(t, s.close())
+}
+
+// TestWaitingInOrder: the oldest answer comes first, and of those that were sealed at once the
+// credential decides, not the attempt, which is a random number.
+func TestWaitingInOrder(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	answer := func(tenant, attempt string, at time.Time) onDisk {
+		return onDisk{Ref{ID: credential.ID{Tenant: tenant, Name: "main"}, Attempt: attempt}, at}
+	}
+	want := []onDisk{
+		answer("c", "55555555", now.Add(-time.Minute)),
+		answer("a", "99999999", now), answer("b", "11111111", now), answer("b", "22222222", now),
+	}
+	s := &spool{sealed: map[string]onDisk{}}
+	for _, each := range want {
+		s.sealed[each.ref.Attempt] = each
+	}
+	got := s.waiting()
+	if len(got) != len(want) {
+		t.Fatalf("got %v", got)
+	}
+	for i, ref := range got {
+		if ref != want[i].ref {
+			t.Errorf("place %d has %v, want %v", i, ref, want[i].ref)
+		}
+	}
 }

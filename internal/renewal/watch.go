@@ -1,7 +1,9 @@
 package renewal
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"refresher/internal/credential"
@@ -9,7 +11,8 @@ import (
 
 // watchedClaim is a claim, of this process or another, that this process watches.
 type watchedClaim struct {
-	id credential.ID
+	id      credential.ID
+	attempt string
 	// since is when the watch began, seen when Vault was last seen readable.
 	since, seen time.Time
 }
@@ -20,7 +23,7 @@ func (e *Engine) watch(id credential.ID, attempt string, at time.Time) {
 	defer e.mu.Unlock()
 	claim, ok := e.claims[attempt]
 	if !ok || e.limits.lapsed(claim, at) {
-		claim = watchedClaim{id: id, since: time.Now()}
+		claim = watchedClaim{id: id, attempt: attempt, since: time.Now()}
 	}
 	claim.seen = at
 	e.claims[attempt] = claim
@@ -54,28 +57,36 @@ func (l Limits) lapsed(claim watchedClaim, now time.Time) bool {
 // part of them. It returns the credentials whose claims it has watched for long enough, so
 // that somebody visits them who can go on, and not only those who were restarted.
 func (e *Engine) watchClaims(ctx context.Context) (ripe []credential.ID) {
-	now := time.Now()
-	e.mu.Lock()
-	due := map[string]watchedClaim{}
-	for attempt, claim := range e.claims {
-		if age(claim.seen, now) >= e.limits.recheck() {
-			due[attempt] = claim
-		}
-	}
-	e.mu.Unlock()
-	for attempt, claim := range due {
+	for _, claim := range e.claimsDue(time.Now()) {
 		at := time.Now()
 		doc, _, err := e.Grants.Grant(ctx, claim.id)
 		switch {
 		case err != nil && !e.limits.lapsed(claim, at):
-		case err != nil || doc.Intent == nil || doc.Intent.Attempt != attempt:
-			e.unwatch(attempt) // too long unseen, or no longer open
+		case err != nil || doc.Intent == nil || doc.Intent.Attempt != claim.attempt:
+			e.unwatch(claim.attempt) // too long unseen, or no longer open
 		default:
-			e.watch(claim.id, attempt, at)
-			if e.watched(attempt, at) >= e.limits.InFlightBound && !at.Before(doc.Intent.NotBefore) {
+			e.watch(claim.id, claim.attempt, at)
+			if e.watched(claim.attempt, at) >= e.limits.InFlightBound && !at.Before(doc.Intent.NotBefore) {
 				ripe = append(ripe, claim.id)
 			}
 		}
 	}
 	return ripe
+}
+
+// claimsDue returns the watched claims that are to be looked at, the one that was seen
+// longest ago first: a process that is stopped halfway has done what was most urgent.
+func (e *Engine) claimsDue(now time.Time) []watchedClaim {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var due []watchedClaim
+	for _, claim := range e.claims {
+		if age(claim.seen, now) >= e.limits.recheck() {
+			due = append(due, claim)
+		}
+	}
+	slices.SortFunc(due, func(a, b watchedClaim) int {
+		return cmp.Or(a.seen.Compare(b.seen), cmp.Compare(a.id.String(), b.id.String()), cmp.Compare(a.attempt, b.attempt))
+	})
+	return due
 }

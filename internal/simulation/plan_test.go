@@ -26,10 +26,10 @@ const (
 	dormantInterval = 30 * time.Minute
 	spentRetention  = 14 * 24 * time.Hour
 
-	// Scans seldom come at the moment of a tick: who of two goroutines of one process
-	// is first then is not for the seed to say.
+	// Scans do not come at the moment of a tick: who of two goroutines of one process is
+	// first then is not for the seed to say. Everything else happens at whole milliseconds.
 	scanEvery = 307 * time.Second
-	scanRetry = 5007 * time.Millisecond
+	scanRetry = 5007*time.Millisecond + 3100*time.Nanosecond
 
 	// The short waits have jitter, which a seed does not decide (see unhurried).
 	storeRetry       = time.Second
