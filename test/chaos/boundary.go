@@ -38,6 +38,14 @@ const (
 	After  Side = "after"
 )
 
+// sides are those that can be seen of a boundary: a file is heard of when it is written.
+func (b Boundary) sides() []Side {
+	if b == Spool {
+		return []Side{After}
+	}
+	return []Side{Before, After}
+}
+
 // Step is one crossing of a boundary.
 type Step struct {
 	Boundary Boundary

@@ -139,7 +139,7 @@ type stream struct {
 const slack = 5
 
 // newPlan returns the plan of a seed. Of each side of a boundary one crossing in
-// every is hit, on average. Empty lists of boundaries and kinds stand for all. While a
+// every is hit, on average; twice as many of one that has a single side. Empty lists of boundaries and kinds stand for all. While a
 // boundary is left alone the others do not wait for it.
 func newPlan(seed uint64, every int, where []Boundary, what []Kind, leaves func(Boundary) bool) *Plan {
 	p := &Plan{sides: map[Boundary]map[Side]*stream{}, hits: map[Boundary]int{}, leaves: leaves}
@@ -149,8 +149,8 @@ func newPlan(seed uint64, every int, where []Boundary, what []Kind, leaves func(
 			continue
 		}
 		p.hits[b] = 0
-		for _, side := range []Side{Before, After} {
-			if s := newStream(seed, b, side, every, what); s.total > 0 {
+		for _, side := range b.sides() {
+			if s := newStream(seed, b, side, every*len(b.sides())/2, what); s.total > 0 {
 				p.sides[b][side] = s
 			}
 		}
