@@ -122,7 +122,7 @@ func (p *program) end() syscall.WaitStatus {
 
 // environment is that of a service with a Vault of its own, in which there is one
 // credential at a provider.
-func environment(t *testing.T, provider string) []string {
+func environment(t *testing.T, fields ...string) []string {
 	t.Helper()
 	vault := httptest.NewServer(vaultsim.New("root"))
 	t.Cleanup(vault.Close)
@@ -130,7 +130,7 @@ func environment(t *testing.T, provider string) []string {
 		"VAULT_ADDR=" + vault.URL, "VAULT_TOKEN=root", "REFRESHER_ESCROW_DIR=" + filepath.Join(t.TempDir(), "spool"),
 		"REFRESHER_HTTP_LISTEN=127.0.0.1:0", "REFRESHER_EGRESS_ALLOW=127.0.0.1",
 	}
-	put := start(t, env, "credentials", "put", "acme/main", "provider=kibo", "client_id=a", "client_secret=b", "base_url="+provider)
+	put := start(t, env, append([]string{"credentials", "put", "acme/main"}, fields...)...)
 	if status := put.end(); status.ExitStatus() != 0 {
 		t.Fatal(put)
 	}
@@ -153,7 +153,7 @@ func TestSignals(t *testing.T) {
 	t.Run("one stops it", func(t *testing.T) {
 		t.Parallel()
 		for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
-			p := start(t, environment(t, "http://127.0.0.1:1"), "run")
+			p := start(t, environment(t, "provider=kibo", "client_id=a", "client_secret=b", "base_url=http://127.0.0.1:1"), "run")
 			p.await("refresher is running")
 			p.signal(signal)
 			if status := p.end(); !status.Exited() || status.ExitStatus() != 0 {
@@ -163,7 +163,9 @@ func TestSignals(t *testing.T) {
 	})
 	t.Run("the second ends it at once", func(t *testing.T) {
 		t.Parallel()
-		p := start(t, environment(t, provider.URL), "run", "--set", "renewal.call_timeout=5m", "--set", "renewal.shutdown_grace=5m",
+		// A rotation that was sent is waited for; any other call would be given up at once.
+		env := environment(t, "provider=checkfront", "client_id=a", "client_secret=b", "refresh_token=c", "base_url="+provider.URL)
+		p := start(t, env, "run", "--set", "renewal.rotation_timeout=5m", "--set", "renewal.shutdown_grace=5m",
 			"--set", "scheduler.visibility_timeout=1h")
 		<-asked
 		p.signal(syscall.SIGTERM)
