@@ -292,8 +292,9 @@ func (e *Engine) probeAfterExpiry(ctx context.Context, t *turn, cause error) Out
 // publishDead says that a person must authorize again, unless a newer generation
 // has been published. The grant is looked at again, soon if a later token may be kept.
 func (e *Engine) publishDead(ctx context.Context, t *turn, soon bool) Outcome {
+	overtaken := false
 	err := e.publish(ctx, t.visit, func(current credential.Token) (credential.Token, bool) {
-		if current.Generation > t.grant.Generation && !current.Expired(time.Now()) {
+		if overtaken = current.Generation > t.grant.Generation && !current.Expired(time.Now()); overtaken {
 			return current, false // it goes on serving while it can
 		}
 		next := current
@@ -304,11 +305,26 @@ func (e *Engine) publishDead(ctx context.Context, t *turn, soon bool) Outcome {
 	if err != nil {
 		return e.storeFailed(t.visit, err)
 	}
+	if overtaken && e.revived(ctx, t) {
+		return Outcome{Result: ResultUnchanged, Due: time.Now(), Memo: t.memo}
+	}
 	wait := pausedRecheck
 	if soon {
 		wait = e.limits.AskPersonEvery
 	}
 	return Outcome{Result: ResultUnchanged, Due: t.notPastExpiry(time.Now().Add(wait)), Memo: t.memo}
+}
+
+// revived reports whether a grant lives again that this process has found dead and then
+// stood still over: what it knows must not become the queue's word.
+func (e *Engine) revived(ctx context.Context, t *turn) bool {
+	doc, read, err := e.readGrant(ctx, t.entry.ID)
+	if err != nil || doc.State == credential.GrantDead {
+		return false
+	}
+	t.grant, t.read = doc, read
+	noteGrant(&t.memo, t.grant, t.method)
+	return true
 }
 
 func askForAuthorization(t *turn) string {

@@ -304,7 +304,7 @@ func (e *Engine) writeIntent(ctx context.Context, t *turn, ref escrow.Ref, probe
 		}
 	}
 	t.grant, t.read = next, read
-	t.memo.IntentSince = intent.BeganAt
+	noteGrant(&t.memo, t.grant, t.method)
 	if t.adopting {
 		e.Observer.Event(EventSeedAdopted, t.cred.Provider)
 		t.log.Info().Msg("a new authorization is adopted")
