@@ -119,8 +119,8 @@ func TestOldReading(t *testing.T) {
 	t.Parallel()
 	rotate := func(s *stopped) { s.Renew(s.t.Context(), entry(acme)) }
 	inject := func(f providersim.Fault) func(*stopped) {
+		f.Times = 1
 		return func(s *stopped) {
-			f.Times = 1
 			s.sims.Checkfront.Inject(f)
 		}
 	}
