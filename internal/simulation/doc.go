@@ -58,7 +58,8 @@
 //
 // The time that something may lag behind is counted from the last thing that went wrong
 // with those who could see to it: a process died, stood still or stopped, or a request about
-// the credential failed. Nothing is judged while Vault or Redis is away, or while nobody
+// the credential failed. The time of a call for another credential of its tenant, whose turn
+// comes first, is not counted. Nothing is judged while Vault or Redis is away, or while nobody
 // works. A death whose write took effect after its sender gave up is announced at its intent's
 // next turn.
 //

@@ -418,6 +418,21 @@ func publicationCases() []judged {
 			}
 			c.publish(1, credential.StatusActive)
 		}},
+		{"nobody was there when it began", "", func(c *scene) {
+			until := time.Now().Add(takeoverAfter)
+			c.know(living())
+			c.p.pausedUntil.Store(&until)
+			c.commit("next")
+			c.after(takeoverAfter + time.Minute)
+			c.publish(1, credential.StatusActive)
+		}},
+		{"its tenant was busy", "", func(c *scene) {
+			c.know(living())
+			c.commit("next")
+			<-time.After(lagBound + rotationTimeout)
+			c.lags.called(credential.ID{Tenant: c.s.id.Tenant, Name: "another"}, rotationTimeout)
+			c.publish(1, credential.StatusActive)
+		}},
 		{"it is behind at rest", "I4", func(c *scene) {
 			c.commit("next")
 			c.write(func(g *credential.Grant) { g.Seeds = []string{c.seed} })

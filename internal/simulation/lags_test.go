@@ -128,7 +128,7 @@ func (l *lags) lookAgain(fresh lag) {
 			bound, behind := found[what]
 			switch it := l.open[key]; {
 			case behind && it == nil:
-				l.open[key] = &lag{since: time.Now(), bound: max(bound, fresh.bound), forgiven: fresh.forgiven, whose: l.keeper(key)}
+				l.open[key] = &lag{since: l.from(), bound: max(bound, fresh.bound), forgiven: fresh.forgiven, whose: l.keeper(key)}
 			case behind:
 				it.bound, it.whose = max(it.bound, bound), l.keeper(key)
 			case it != nil:
@@ -194,6 +194,26 @@ func (l *lags) ableAt() time.Time {
 	return at
 }
 
+// from is when somebody can see to what lags from now on. While nobody runs it is now: the
+// next one that starts has it counted anew.
+func (l *lags) from() time.Time {
+	now := time.Now()
+	if able := l.ableAt(); able.After(now) && able.Before(now.Add(time.Hour)) {
+		return able
+	}
+	return now
+}
+
+// called does not count the time of a call for those whose turn comes after it: one worker
+// at a time is at a tenant.
+func (l *lags) called(id credential.ID, took time.Duration) {
+	for key, it := range l.open {
+		if key.id.Tenant == id.Tenant && key.id != id {
+			it.since = it.since.Add(min(took, max(time.Since(it.since), 0)))
+		}
+	}
+}
+
 // disturb judges what has lagged so far, and has its time counted anew once something has
 // gone wrong: for one credential, or for all. change is what goes wrong.
 func (l *lags) disturb(about string, change func()) {
@@ -203,10 +223,7 @@ func (l *lags) disturb(about string, change func()) {
 		}
 	}
 	change()
-	from := time.Now()
-	if able := l.ableAt(); able.After(from) && able.Before(from.Add(time.Hour)) {
-		from = able
-	}
+	from := l.from()
 	for key, it := range l.open {
 		if concerns(about, key.id) {
 			it.since, it.disturbed = from, true
