@@ -60,8 +60,9 @@
 // with those who could see to it: a process died, stood still or stopped, or a request about
 // the credential failed. The time of a call for another credential of its tenant, whose turn
 // comes first, is not counted. Nothing is judged while Vault or Redis is away, or while nobody
-// works. A death whose write took effect after its sender gave up is announced at its intent's
-// next turn.
+// works. What was written by one
+// who stood still until others had been there, or took effect after its sender gave up, is
+// seen at the credential's own turn: nobody comes before.
 //
 // Left to test/chaos are a full disk, the wire, metrics, and clocks that differ; to the tests
 // of package egress, that a request which was sent is not cancelled; to those of the alerts

@@ -248,7 +248,7 @@ func (p *process) effect(ctx context.Context, at *place, op, about string, work 
 		p.setBack(op, about)
 		w.gate.put(&step{
 			key: key + " late", n: n, at: time.Now().Add(w.plan.stretch(at.timeout, 40*at.timeout, "lateness", key, n)),
-			errand: func() { w.lags.belated(func() { _ = work() }) },
+			errand: func() { _ = work() },
 		})
 		p.sleep(at.timeout)
 		return p.after(ctx, s, errLate)

@@ -25,10 +25,9 @@ type lags struct {
 	world *world
 	open  map[lagKey]*lag
 	memos map[credential.ID]credential.Memo // as the queue has them
+	dues  map[credential.ID]time.Time
 	// redisBack is when Redis had last lost something, or came back.
 	redisBack time.Time
-	// late: what happens now was sent by somebody who has given it up since.
-	late bool
 }
 
 type lagKey struct {
@@ -47,7 +46,7 @@ type lag struct {
 }
 
 func newLags(w *world) *lags {
-	return &lags{world: w, open: map[lagKey]*lag{}, memos: map[credential.ID]credential.Memo{}}
+	return &lags{world: w, open: map[lagKey]*lag{}, memos: map[credential.ID]credential.Memo{}, dues: map[credential.ID]time.Time{}}
 }
 
 // What can lag.
@@ -82,14 +81,12 @@ func (l *lags) behind(s *subject) map[string]time.Duration {
 	seed := credential.Secret(c.Field("refresh_token"))
 	newer := t.Generation > g.Generation && !t.Expired(time.Now())
 	if g.State == credential.GrantDead && g.Adopted(seed) && !c.Paused && !newer && t.Status != credential.StatusNeedsAuthorization {
-		if found[lagDeath] = lossBound; l.late {
-			found[lagDeath] = inFlightBound + lagBound // nobody knows before the intent's next turn
-		}
+		found[lagDeath] = lossBound
 	}
-	if t.Status == credential.StatusNeedsAuthorization && memo.Status != t.Status {
+	if g.State == credential.GrantDead && t.Status == credential.StatusNeedsAuthorization && memo.Status != t.Status {
 		found[lagStatus] = known
 	}
-	if living := g.State != "" && g.State != credential.GrantDead; living && endsUnseen(memo, g) {
+	if living := g.State != "" && g.State != credential.GrantDead; living && l.endsUnseen(memo, g) {
 		found[lagExpiry] = known
 	}
 	if g.Intent != nil && memo.IntentSince.IsZero() {
@@ -99,9 +96,11 @@ func (l *lags) behind(s *subject) map[string]time.Duration {
 }
 
 // endsUnseen reports whether a grant could end without an alert: its end is not known, or
-// thought to come later. Who stood still may bring back an earlier one, which does no harm.
-func endsUnseen(memo credential.Memo, g credential.Grant) bool {
-	return memo.GrantExpiresAt.IsZero() || memo.GrantExpiresAt.After(g.RefreshTokenIssuedAt.Add(grantLife+time.Second))
+// thought to come later, by more than Vault was put back. Who stood still may bring back an
+// earlier one, which does no harm.
+func (l *lags) endsUnseen(memo credential.Memo, g credential.Grant) bool {
+	ends := g.RefreshTokenIssuedAt.Add(grantLife + l.world.putBack + time.Second)
+	return memo.GrantExpiresAt.IsZero() || memo.GrantExpiresAt.After(ends)
 }
 
 // look takes down what has begun to lag, and judges what does so no more.
@@ -113,13 +112,6 @@ func (l *lags) edited() { l.lookAgain(lag{bound: redisBound}) }
 // restored does that after Vault was put back.
 func (l *lags) restored() { l.lookAgain(lag{forgiven: true}) }
 
-// belated has a write take effect after its sender gave up.
-func (l *lags) belated(write func()) {
-	l.late = true
-	write()
-	l.late = false
-}
-
 func (l *lags) lookAgain(fresh lag) {
 	for _, s := range l.world.subjects {
 		found := l.behind(s)
@@ -128,7 +120,8 @@ func (l *lags) lookAgain(fresh lag) {
 			bound, behind := found[what]
 			switch it := l.open[key]; {
 			case behind && it == nil:
-				l.open[key] = &lag{since: l.from(), bound: max(bound, fresh.bound), forgiven: fresh.forgiven, whose: l.keeper(key)}
+				bound = max(bound, fresh.bound) + l.unclaimed(key)
+				l.open[key] = &lag{since: l.from(), bound: bound, forgiven: fresh.forgiven, whose: l.keeper(key)}
 			case behind:
 				it.bound, it.whose = max(it.bound, bound), l.keeper(key)
 			case it != nil:
@@ -137,6 +130,16 @@ func (l *lags) lookAgain(fresh lag) {
 			}
 		}
 	}
+}
+
+// unclaimed returns how long it is to a credential's own turn if nobody holds a claim to it.
+// What takes effect then was written by one who stood still until others had been there, or
+// by one who had given that up; and nobody comes to see before.
+func (l *lags) unclaimed(key lagKey) time.Duration {
+	if turn := time.Until(l.dues[key.id]); turn > leaseTTL && key.what != lagAnswer {
+		return turn
+	}
+	return 0
 }
 
 // keeper returns the process whose spool an answer waits in, nil if that is not what lags.
@@ -151,8 +154,9 @@ func (l *lags) keeper(key lagKey) *process {
 func (l *lags) lookAtQueue() {
 	entries, _ := l.world.redis.queue.Entries(context.Background())
 	clear(l.memos)
+	clear(l.dues)
 	for _, e := range entries {
-		l.memos[e.ID] = e.Memo
+		l.memos[e.ID], l.dues[e.ID] = e.Memo, e.Due
 	}
 	l.look()
 }

@@ -162,6 +162,7 @@ func (w *world) flush() {
 func (w *world) planRestore() {
 	var backup documents
 	taken := w.plan.moment()
+	begun := time.Now()
 	w.in(taken, func() { backup = w.vault.documents.clone() })
 	w.in(taken+w.plan.between(time.Second, 20*time.Minute), func() {
 		if !w.chaos.Load() {
@@ -170,6 +171,7 @@ func (w *world) planRestore() {
 		w.note("vault is restored from a copy of %v", taken)
 		w.book.restored(w.vault.documents, backup)
 		w.vault.documents, w.restored, w.restoredAt = backup, true, time.Now()
+		w.putBack = time.Since(begun) - taken
 		w.lags.restored()
 	})
 }

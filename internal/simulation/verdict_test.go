@@ -60,6 +60,8 @@ func (w *world) unsettled(s *subject) string {
 		return "nobody has stored its new seed yet"
 	case !g.Adopted(credential.Secret(s.seeds[len(s.seeds)-1])):
 		return "its newest seed is not adopted"
+	case s.patient && g.Intent != nil && !g.Intent.NotBefore.IsZero() && time.Since(g.Intent.BeganAt) < accessLifetime:
+		return "" // it is refused while its access token lives, and tried again then
 	case g.Intent != nil:
 		return "I9: its intent is open"
 	case g.State != credential.GrantIdle:
@@ -100,7 +102,7 @@ func (w *world) quiet() {
 		if g := w.vault.grants[s.id].data.Generation; g <= generations[s.id] {
 			w.wrong("%s cannot be renewed any more: generation %d", s.id, g)
 		}
-		if !s.dormant && !w.works(w.vault.tokens[s.id].data) {
+		if waits := s.patient && w.vault.grants[s.id].data.Intent != nil; !s.dormant && !waits && !w.works(w.vault.tokens[s.id].data) {
 			w.wrong("the published token of %s does not serve", s.id)
 		}
 	}

@@ -44,6 +44,8 @@ type world struct {
 	restored bool // Vault was put back to an older copy
 	// restoredAt is when that was.
 	restoredAt time.Time
+	// putBack is how old that copy was.
+	putBack time.Duration
 	// redisForgot: something of the spent list in Redis may be missing.
 	redisForgot bool
 
