@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"refresher/internal/credential"
@@ -27,11 +28,18 @@ type book struct {
 	stored  map[string]bool            // tokens that Vault has held as a grant's
 	// takenBack are tokens that Vault held as a grant's and lost by being restored.
 	takenBack map[string]bool
-	// blinded are the credentials whose grant was written over blindly, by a write that was under way.
-	blinded map[credential.ID]bool
+	// blinded is when a credential's grant was last written over blindly, by a write that was under way.
+	blinded map[credential.ID]time.Time
+	// waiting is what came home last for a credential and is not in Vault yet.
+	waiting map[credential.ID]*presentation
 	adopted map[credential.ID]time.Time
-	counts  map[string]int
-	lost    int // grants written off because an answer was lost
+	told    map[*process][]telling
+}
+
+// telling is an event that a process counted.
+type telling struct {
+	event string
+	at    time.Time
 }
 
 // intent is one that Vault accepted.
@@ -42,17 +50,22 @@ type intent struct {
 	claim bool
 	owner string
 	at    time.Time
-	sent  *presentation
+	// room: its answer had a file to go to when Vault accepted it.
+	room bool
+	sent *presentation
 }
 
 // presentation is one time that a refresh token was sent to the provider.
 type presentation struct {
 	id      credential.ID
 	token   string
+	process *process
 	spool   *spool
 	at      time.Time
 	intent  *intent
 	attempt string
+	// over: its sender waits no more.
+	over bool
 	// arrived: it has had its effect, or never will.
 	arrived bool
 	issued  string // the new refresh token
@@ -67,14 +80,17 @@ type grant struct {
 	living string        // its refresh token
 	by     *presentation // which brought it, nil if a person did
 	dead   bool
+	// revoked: a person took it away.
+	revoked bool
 }
 
 func newBook(w *world) *book {
 	return &book{
 		world: w, names: map[string]string{}, owners: map[string]*spool{}, intents: map[string]*intent{},
 		sends: map[string][]*presentation{}, tokens: map[string]*grant{},
-		stored: map[string]bool{}, takenBack: map[string]bool{}, blinded: map[credential.ID]bool{},
-		adopted: map[credential.ID]time.Time{}, counts: map[string]int{},
+		stored: map[string]bool{}, takenBack: map[string]bool{}, blinded: map[credential.ID]time.Time{},
+		waiting: map[credential.ID]*presentation{},
+		adopted: map[credential.ID]time.Time{}, told: map[*process][]telling{},
 	}
 }
 
@@ -88,11 +104,27 @@ func (b *book) name(random string) string {
 	return b.names[random]
 }
 
+// eventsOf are the events that one process counts.
+type eventsOf struct{ *process }
+
 // Event implements renewal.Observer.
-func (b *book) Event(event, _ string) {
+func (p eventsOf) Event(event, _ string) {
+	b := p.world.book
 	b.world.mu.Lock()
 	defer b.world.mu.Unlock()
-	b.counts[event]++
+	b.told[p.process] = append(b.told[p.process], telling{event, time.Now()})
+}
+
+// tells takes one event out of those that a process has counted since a time, and reports
+// whether there was one.
+func (b *book) tells(p *process, since time.Time, events ...string) bool {
+	b.world.mu.Lock()
+	defer b.world.mu.Unlock()
+	i := slices.IndexFunc(b.told[p], func(t telling) bool { return !t.at.Before(since) && slices.Contains(events, t.event) })
+	if i >= 0 {
+		b.told[p] = slices.Delete(b.told[p], i, i+1)
+	}
+	return i >= 0
 }
 
 // blind is how a write stands to what its writer has read.
@@ -108,25 +140,29 @@ func (b *book) grantWritten(p *process, id credential.ID, before, g credential.G
 	hash := g.RefreshToken.Hash()
 	if over.other {
 		b.world.note("%s writes %s blindly, on a reading that is %v old", p.seat.name, id, over.age)
-		if b.blinded[id] = true; over.age > sendDeadline {
-			b.world.wrong("%s is written over by one who had read another document under that version, %v before", id, over.age)
+		if b.blinded[id] = time.Now(); over.age > sendDeadline {
+			b.world.wrong("I3: %s is written over by one who had read another document under that version, %v before", id, over.age)
 		}
 	}
 	b.stored[hash] = true
+	if s := b.waiting[id]; s != nil && s.issued == hash {
+		delete(b.waiting, id)
+	}
 	if len(g.Seeds) > len(before.Seeds) {
 		b.adopted[id] = time.Now()
+		delete(b.waiting, id) // it is overtaken
 	}
 	if i := g.Intent; i != nil && b.intents[i.Attempt] == nil {
-		b.intents[i.Attempt] = &intent{id: id, token: hash, probe: i.Probe, claim: i.Claim, owner: i.Owner, at: time.Now()}
+		b.intents[i.Attempt] = &intent{id: id, token: hash, probe: i.Probe, claim: i.Claim, owner: i.Owner, at: time.Now(), room: hasRoom(p.spool, i.Attempt)}
 	}
 	if i, open := g.Intent, before.Intent; i != nil && i.Claim && open != nil && open.Owner != i.Owner && time.Now().Before(open.NotBefore.Add(inFlightBound)) {
-		b.world.wrong("the intent of %s is taken over in its owner's time", id)
+		b.world.wrong("I9: the intent of %s is taken over in its owner's time", id)
 	}
 	if g.Generation < before.Generation && !over.other {
 		b.world.wrong("I4: the generation of %s goes back from %d to %d", id, before.Generation, g.Generation)
 	}
-	if published := b.world.vault.tokens[id].data.Generation; g.Generation > published+1 && !b.world.restored {
-		b.world.wrong("I4: %s is at generation %d, and %d is published", id, g.Generation, published)
+	if published := b.world.vault.tokens[id].data.Generation; g.Generation > before.Generation && before.Generation > published {
+		b.world.wrong("I4: %s comes to generation %d before %d is published, which is at %d", id, g.Generation, before.Generation, published)
 	}
 	if g.State == credential.GrantDead && before.State != credential.GrantDead {
 		b.world.note("the grant of %s is written off", id)
@@ -139,17 +175,42 @@ func (b *book) writtenOff(p *process, id credential.ID, doc credential.Grant) {
 	token := doc.RefreshToken.Hash()
 	g := b.tokens[token]
 	switch {
-	case g == nil || g.dead:
+	case g == nil || g.revoked:
 		return
-	case g.living == token && doc.AccessToken == "" && b.world.subject(id).patient:
+	case g.dead: // of a reuse, which was judged when it happened
+		b.announced(p, id, token)
+	case g.living == token && doc.AccessToken == "" && b.world.restored && b.world.subject(id).patient:
 		return // Vault was restored: how long its access token lives is not known
 	case g.living == token:
 		b.world.wrong("I5: %s is written off, and its token lives", id)
 	case b.takenBack[g.living] && g.by != nil && b.kept(p, g.by):
 		b.world.wrong("I5: %s is written off, and the answer with its living token is kept", id)
 	default:
-		b.lost++
 		b.mayLose(p, g, "I5: "+id.String()+" is written off")
+		b.announced(p, id, token)
+	}
+}
+
+// announced judges whether a lost grant was counted as that by who writes it off (I3): the
+// token was rotated, and the answer came to nobody. What Vault had and lost by being put back is
+// told by the status alone, as is a token that was presented before Vault forgot it.
+func (b *book) announced(p *process, id credential.ID, token string) {
+	var last time.Time
+	rotated := false
+	for _, s := range b.sends[token] {
+		if s.process == p {
+			last = s.at
+		}
+		if s.issued == "" {
+			continue
+		}
+		if b.stored[s.issued] || !s.at.After(b.world.restoredAt) {
+			return
+		}
+		rotated = true
+	}
+	if rotated && !b.tells(p, last, renewal.EventAnswerLost, renewal.EventSpentRefused) {
+		b.world.wrong("I3: %s is written off for an answer that was lost, and that is not counted", id)
 	}
 }
 
@@ -165,7 +226,7 @@ func (b *book) tokenWritten(id credential.ID, before, t credential.Token) {
 
 // sent judges a presentation before it leaves (I1).
 func (b *book) sent(p *process, host, token string) *presentation {
-	s := &presentation{token: token, spool: p.spool, at: time.Now(), id: b.world.hosts[host]}
+	s := &presentation{token: token, process: p, spool: p.spool, at: time.Now(), id: b.world.hosts[host]}
 	for attempt, i := range b.intents {
 		if i.owner == p.spool.owner && i.token == token && i.id == s.id && !i.claim && i.sent == nil && (s.intent == nil || i.at.After(s.intent.at)) {
 			s.intent, s.attempt = i, attempt
@@ -178,6 +239,9 @@ func (b *book) sent(p *process, host, token string) *presentation {
 		return s
 	}
 	s.intent.sent = s
+	if !s.intent.room || !hasRoom(p.spool, s.attempt) {
+		b.world.wrong("I6: the token of %s is presented, and there is no room for the answer", s.id)
+	}
 	b.world.note("%s presents %s for %s, probe %v", p.seat.name, b.name(token), s.id, s.intent.probe)
 	for _, e := range earlier {
 		switch {
@@ -223,6 +287,9 @@ func isNoRotation(e providersim.Event) bool { return e.Fault == "no_rotation" }
 // the spool without another effect in between.
 func (b *book) returned(s *presentation, a refreshers.Answer) {
 	s.home = s.issued != "" && a.Status == http.StatusOK && !a.Truncated && readable(a)
+	if s.home && !b.stored[s.issued] {
+		b.waiting[s.id] = s
+	}
 	s.unspent = a.Status == http.StatusTooManyRequests || a.Status == http.StatusUnauthorized
 	if s.issued == "" && a.Status == http.StatusOK && readable(a) {
 		for _, each := range b.sends[s.token] {
@@ -246,8 +313,8 @@ func (b *book) mayLose(p *process, g *grant, what string) {
 	switch {
 	case g.by == nil, !g.by.home:
 		return // its answer never reached a spool
-	case b.takenBack[g.living], b.blinded[g.by.id]:
-		return // Vault had it, and lost it
+	case b.takenBack[g.living] && !b.kept(p, g.by), !b.blinded[g.by.id].Before(g.by.at):
+		return // Vault had it, and lost it, and so did whoever kept the last answer
 	}
 	where := ""
 	for id, doc := range b.world.vault.grants {
@@ -284,6 +351,31 @@ func (b *book) kept(p *process, by *presentation) bool {
 	return err == nil && bytes.Contains(sealed, []byte(by.attempt))
 }
 
+// waitsInUse reports whether an answer for a credential waits in the spool of a process that
+// runs, or stands still.
+func (b *book) waitsInUse(id credential.ID) bool {
+	s := b.waiting[id]
+	return s != nil && !s.spool.destroyed && s.spool.user != nil
+}
+
+// hasRoom reports whether a spool has a file for an attempt's answer.
+func hasRoom(s *spool, attempt string) bool {
+	_, err := os.Stat(filepath.Join(s.dir, "answers", attempt))
+	return err == nil
+}
+
+// stopped judges a process that has stopped by itself: it has waited for what it sent (I6),
+// unless it stood still meanwhile.
+func (b *book) stopped(p *process) {
+	for _, sends := range b.sends {
+		for _, s := range sends {
+			if s.process == p && !s.over && p.pausedAt.Before(s.at) {
+				b.world.wrong("I6: %s stops, and its request for %s is under way", p.seat.name, s.id)
+			}
+		}
+	}
+}
+
 // ref is the name of a presentation's answer.
 func (s *presentation) ref() escrow.Ref {
 	return escrow.Ref{ID: s.id, Attempt: s.attempt, Presented: s.token}
@@ -295,7 +387,7 @@ func holds(s *spool, folder, attempt string) bool {
 	return err == nil && info.Size() > 0
 }
 
-var _ renewal.Observer = (*book)(nil)
+var _ renewal.Observer = eventsOf{}
 
 // authorized takes down a new authorization by a person.
 func (b *book) authorized(seed string) {
@@ -313,4 +405,7 @@ func (b *book) restored(before, copied documents) {
 }
 
 // revoked takes down that a person took away the authorization that a seed began.
-func (b *book) revoked(seed string) { b.tokens[credential.Secret(seed).Hash()].dead = true }
+func (b *book) revoked(seed string) {
+	g := b.tokens[credential.Secret(seed).Hash()]
+	g.dead, g.revoked = true, true
+}

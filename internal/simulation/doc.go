@@ -25,27 +25,48 @@
 //
 // # What is judged
 //
-// The judge (book_test.go, verdict_test.go) goes by what it sees itself: the
-// writes that the simulated Vault accepted, the provider's ledger, and the files in
-// the spools.
+// The judge (book_test.go, lags_test.go, secrets_test.go, verdict_test.go) goes by what it
+// sees itself: the writes that the simulated Vault accepted, the provider's ledger, what
+// was written to Redis and the log, and the files in the spools. It is judged in turn by
+// judge_test.go, which plays it made-up courses of events.
 //
 //	I1  at every presentation: there is an intent for it; if the token was
 //	    presented before, it is a probe or there is proof; none is under way
-//	I2  at rest: no answer waits, and each that reached a spool reached Vault
+//	I2  at rest: no answer waits, and each that reached a spool reached Vault; at any
+//	    time: none waits for more than two minutes in the spool of a process that works
 //	I3  whenever a grant dies: its living token was not in Vault, in Redis, or in
-//	    a spool that somebody could use; each loss was reported; at every write: it
-//	    is over the document that its writer has read, not only over its version
-//	I4  at every write: no generation goes back, and what is published is one behind
-//	    at most; at rest it is not behind at all
+//	    a spool that somebody could use; whoever writes it off for an answer that was
+//	    lost has counted that one; at every write: it is over the document that its
+//	    writer has read, not only over its version
+//	I4  at every write: no generation goes back, and none is committed before the last one
+//	    is published; each is published within two minutes, or ten after a loss of
+//	    Redis; at rest nothing is behind
 //	I5  at every death: the presented token was not the living one; at rest nobody
 //	    waits for a person in vain
-//	I7  at rest: the queue knows when each grant ends
+//	I6  at every presentation: its answer has a file to go to, and had it when the intent
+//	    was written; a process that stops has waited for what it sent
+//	I7  within a minute somebody is asked to authorize for what was written off; within two
+//	    (ten after a loss of Redis, or if the credential was away) the queue, by which the
+//	    alerts go, knows that, and when each grant ends at the latest; within three, that
+//	    an intent is open; at rest, exactly
+//	I8  at the end: no secret that the provider gave out is in the log of any process, on
+//	    its finest level, in what Redis was given, in what people are told, or in a spool
 //	I9  at rest: no intent is open; nobody takes over a probe in its owner's time
 //
 // and finally each grant is renewed once more, which shows that it lives, and each
-// published token is tried at the provider. I6 and I8 are left to test/chaos: a
-// full disk, the wire and the log are not simulated here, nor are clocks that
-// differ.
+// published token is tried at the provider.
+//
+// The time that something may lag behind is counted from the last thing that went wrong
+// with those who could see to it: a process died, stood still or stopped, or a request about
+// the credential failed. The time of a call for another credential of its tenant, whose turn
+// comes first, is not counted. Nothing is judged while Vault or Redis is away, or while nobody
+// works. What was written by one
+// who stood still until others had been there, or took effect after its sender gave up, is
+// seen at the credential's own turn: nobody comes before.
+//
+// Left to test/chaos are a full disk, the wire, metrics, and clocks that differ; to the tests
+// of package egress, that a request which was sent is not cancelled; to those of the alerts
+// (test/alerts), what Prometheus makes of what the queue knows.
 //
 // # Playing a seed again
 //
@@ -58,17 +79,26 @@
 // too. What the product draws itself is arranged to matter little: random waits
 // are shorter than a tick and rounded up, and what is due together is sorted.
 //
-// So a seed takes the same way again, to the last effect: of 30 seeds that were played
-// ten times each, 29 did so every time. The rest is the order in which Go walks
-// through a map, where one process watches two claims or drains two answers.
+// So a seed takes the same way again, to the last effect: TestAgain plays some twice and
+// compares their stories. What the seed does not decide is who of two goroutines of one
+// process is first that wake at the same instant and meet before either comes to the
+// gate. One such place is known: a scan and a tick begin together, every 77 minutes of a
+// process's life, and if that tick is the one at which it finds Redis to be away, the scan
+// may or may not begin. The scheduler's clock has whole seconds, so they cannot be told to
+// keep apart.
 //
 // # What is forgiven
 //
-// After Vault was restored from an older copy some things are beyond everybody: a
-// token that Vault held then and lost by it, what only a list in Redis knew that was
-// lost too, an answer to what was presented before, and a write that its sender sent
-// within the send deadline of reading, and that met the same version number on another
-// document. A write on an older reading than that is never forgiven.
-// Where a provider refuses to refresh while the access token lives, people here store
-// a new seed only when that is over.
+// After Vault was restored from an older copy some things are beyond everybody: a token
+// that Vault held then and lost by it, if neither Redis nor the process's own spool has kept
+// its answer; what only a list in Redis knew that was lost too; the count of a loss whose
+// token was presented before; an announcement or a publication that the copy lacks, until the
+// credential's next turn; and a write that its sender sent within the send deadline of
+// reading, and that met the same version number on another document, with the answers from
+// before that write. A write on an older reading than that is never forgiven, nor is an
+// answer because it is from before the restore.
+//
+// An answer whose spool was destroyed is forgiven unless Redis has had its copy since it last
+// lost everything. Where a provider refuses to refresh while the access token lives, people
+// here store a new seed only when that is over, and after a restore nobody knows when.
 package simulation

@@ -241,9 +241,11 @@ func (p *process) effect(ctx context.Context, at *place, op, about string, work 
 	switch {
 	case at.down, luck < at.fail:
 		w.tell(s, "fails")
+		p.setBack(op, about)
 		return p.after(ctx, s, errAway)
 	case luck < at.fail+at.late && isWrite(op):
 		w.tell(s, "is late")
+		p.setBack(op, about)
 		w.gate.put(&step{
 			key: key + " late", n: n, at: time.Now().Add(w.plan.stretch(at.timeout, 40*at.timeout, "lateness", key, n)),
 			errand: func() { _ = work() },
@@ -254,11 +256,21 @@ func (p *process) effect(ctx context.Context, at *place, op, about string, work 
 	err := work()
 	if err == nil && (ctx.Err() != nil || luck < at.fail+at.late+at.lost) {
 		w.tell(s, "is not heard of")
+		p.setBack(op, about)
 		err = errLost
 	} else {
 		w.tell(s, outcome(err))
 	}
 	return p.after(ctx, s, err)
+}
+
+// setBack takes down that a request failed, for what may have to wait for it. A failed claim
+// does not count, there is another at the next tick; but what was claimed and not heard of
+// stays out of sight for a while.
+func (p *process) setBack(op, about string) {
+	if about != "" || op == "queue.claim" && !p.world.redis.down {
+		p.world.lags.disturb(about, func() {})
+	}
 }
 
 func outcome(err error) string {

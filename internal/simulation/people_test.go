@@ -80,6 +80,7 @@ func (w *world) put(s *subject, older int) {
 		w.t.Fatal(err)
 	}
 	w.vault.store(&c)
+	w.lags.edited()
 }
 
 // authorize is a person who authorizes again and stores the new seed.
@@ -119,7 +120,7 @@ func (w *world) planHappenings() {
 		w.in(w.plan.moment(), func() {
 			if p := seat.process; p != nil {
 				w.note("%s is told to stop", seat.name)
-				p.stop()
+				w.tellToStop(p)
 			}
 		})
 	}
@@ -134,22 +135,34 @@ func (w *world) planHappenings() {
 func (w *world) outage(at *place, begin, length time.Duration) {
 	w.in(begin, func() {
 		w.note("%s is away for %v", at.name, length)
-		at.down = true
+		w.lags.disturb("", func() { at.down = true })
 		w.redisForgot = w.redisForgot || at == &w.redis.place
 	})
-	w.in(begin+length, func() { at.down = false })
+	w.in(begin+length, func() { w.endOutage(at) })
+}
+
+func (w *world) endOutage(at *place) {
+	if !at.down {
+		return
+	}
+	w.lags.disturb("", func() {})
+	if at.down = false; at == &w.redis.place {
+		w.lags.redisLoses()
+	}
 }
 
 func (w *world) flush() {
 	w.note("redis loses everything")
 	w.redis.flush()
 	w.redisForgot = true
+	w.lags.redisLoses()
 }
 
 // planRestore has somebody restore Vault from an older copy.
 func (w *world) planRestore() {
 	var backup documents
 	taken := w.plan.moment()
+	begun := time.Now()
 	w.in(taken, func() { backup = w.vault.documents.clone() })
 	w.in(taken+w.plan.between(time.Second, 20*time.Minute), func() {
 		if !w.chaos.Load() {
@@ -158,6 +171,8 @@ func (w *world) planRestore() {
 		w.note("vault is restored from a copy of %v", taken)
 		w.book.restored(w.vault.documents, backup)
 		w.vault.documents, w.restored, w.restoredAt = backup, true, time.Now()
+		w.putBack = time.Since(begun) - taken
+		w.lags.restored()
 	})
 }
 
@@ -193,6 +208,7 @@ func (w *world) planPerson(s *subject) {
 		w.in(at, func() {
 			w.note("%s is deleted, its metadata too: %v", s.id, metadata)
 			w.vault.remove(s.id, metadata)
+			w.lags.edited()
 		})
 		w.in(at+later, func() { w.put(s, 0) })
 	case 6:

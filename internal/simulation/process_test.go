@@ -60,6 +60,7 @@ type process struct {
 	escrow    *escrow.Escrow
 	scheduler *scheduler.Scheduler
 	stop      context.CancelFunc
+	stopping  bool // it was told to
 	exited    chan struct{}
 
 	// claimed: it has claimed from Redis, which had lost everything so often then.
@@ -104,7 +105,7 @@ func (w *world) start(s *seat) {
 	settings.AccessLifetime, settings.DormantInterval = accessLifetime, dormantInterval
 	engine := renewal.New(renewal.Parts{
 		Methods: refreshers.NewRegistry(checkfront.Methods(settings)), Credentials: vaultOf{p}, Grants: vaultOf{p}, Tokens: vaultOf{p},
-		Escrow: p.escrow, Provider: egressOf{p}, Admission: admitAll{}, Observer: w.book, Log: w.log,
+		Escrow: p.escrow, Provider: egressOf{p}, Admission: admitAll{}, Observer: eventsOf{p}, Log: w.log,
 	}, renewal.Timing{
 		FirstMin: .05, FirstMax: .65, Interval: .65, Jitter: .02, BackoffMin: backoff, BackoffMax: backoff,
 	}, renewal.Limits{
@@ -126,7 +127,7 @@ func (w *world) start(s *seat) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	s.process, s.spool.user = p, p
+	w.lags.disturb("", func() { s.process, s.spool.user = p, p })
 	var ctx context.Context
 	ctx, p.stop = context.WithCancel(context.Background())
 	w.note("%s starts on spool %s", s.name, s.spool.name)
@@ -134,6 +135,14 @@ func (w *world) start(s *seat) {
 		defer close(p.exited)
 		_ = p.scheduler.Run(ctx)
 	}()
+}
+
+// tellToStop has a process end in good order.
+func (w *world) tellToStop(p *process) {
+	w.lags.disturb("", func() {
+		p.stopping = true
+		p.stop()
+	})
 }
 
 // kill ends a process as SIGKILL does: nothing of it has an effect from here on.
@@ -156,7 +165,8 @@ func (w *world) reap() (reaped bool) {
 		select {
 		case <-s.process.exited:
 			w.note("%s has stopped", s.name)
-			w.kill(s.process)
+			w.book.stopped(s.process)
+			w.lags.disturb("", func() { w.kill(s.process) })
 			reaped = true
 			if !w.over {
 				w.in(w.plan.stretch(time.Second, 5*time.Minute, "away", s.name, w.gate.number("away "+s.name)), func() { w.restart(s) })
@@ -200,6 +210,9 @@ func (w *world) crash(p *process) {
 
 func (w *world) destroy(s *spool) {
 	s.destroyed = true
+	if err := w.evidence.keepFiles("a spool", s.dir); err != nil {
+		w.t.Error(err)
+	}
 	if err := os.RemoveAll(s.dir); err != nil {
 		w.t.Error(err)
 	}
@@ -209,7 +222,7 @@ func (w *world) destroy(s *spool) {
 // meanwhile is stopped for it.
 func (w *world) giveBack(s *seat, old *spool) {
 	if p := s.process; p != nil {
-		w.kill(p)
+		w.lags.disturb("", func() { w.kill(p) })
 	}
 	w.note("spool %s is back on %s", old.name, s.name)
 	// Nobody comes back for the one in between, unless it holds something.

@@ -71,11 +71,14 @@ func (o *once) Do(ctx context.Context, req *http.Request) (refreshers.Answer, er
 		}
 	case <-timer.C:
 	}
+	sent.over = true
+	o.world.lags.called(sent.id, time.Since(sent.at))
 	answer.StartedAt = sent.at
 	if err := o.after(ctx, s, err); err != nil {
 		return refreshers.Answer{}, err
 	}
 	o.world.book.returned(sent, answer)
+	o.world.lags.look()
 	return answer, nil
 }
 

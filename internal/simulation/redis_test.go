@@ -73,6 +73,7 @@ func (r redisOf) do(ctx context.Context, op, about string, work func(*redis)) er
 // Put implements escrow.Copies.
 func (r redisOf) Put(ctx context.Context, ref escrow.Ref, sealed []byte) error {
 	return r.do(ctx, "copy.put", r.world.book.name(ref.Attempt), func(redis *redis) {
+		r.world.evidence.keep("redis", sealed)
 		if redis.told[ref.Attempt] = true; redis.copies[ref] == nil {
 			redis.copies[ref] = slices.Clone(sealed)
 		}
@@ -96,6 +97,8 @@ func (r redisOf) Delete(ctx context.Context, ref escrow.Ref) error {
 // Keep implements escrow.Copies.
 func (r redisOf) Keep(ctx context.Context, ref escrow.Ref, of escrow.Lineage, sealed []byte) error {
 	return r.do(ctx, "copy.keep", r.world.book.name(ref.Attempt), func(redis *redis) {
+		r.world.evidence.keep("redis", sealed)
+		r.world.evidence.keepValue("redis", of)
 		if !redis.kept[ref.ID].of.After(of) {
 			redis.kept[ref.ID] = keptAnswer{ref.Attempt, of, time.Now(), slices.Clone(sealed)}
 		}
@@ -126,6 +129,7 @@ func (r redisOf) All(ctx context.Context, id credential.ID) (all [][]byte, err e
 func (r redisOf) Present(ctx context.Context, hash string, probe bool, apart time.Duration) error {
 	var refused error
 	err := r.do(ctx, "spent.present", r.world.book.name(hash), func(redis *redis) {
+		r.world.evidence.keep("redis", []byte(hash))
 		switch mark := redis.marks[hash]; {
 		case mark == "sent" && probe && time.Since(redis.sentAt[hash]) < apart:
 			refused = escrow.ErrTooSoon
@@ -189,7 +193,11 @@ func (q queueOf) Claim(ctx context.Context, now time.Time, limit int, visibility
 
 // Schedule implements scheduler.Queue.
 func (q queueOf) Schedule(ctx context.Context, e credential.Entry, until time.Time) error {
-	return q.do(ctx, "queue.schedule", e.ID.String(), func(redis *redis) { _ = redis.queue.Schedule(ctx, unhurried(e), until) })
+	return q.do(ctx, "queue.schedule", e.ID.String(), func(redis *redis) {
+		q.world.evidence.keepValue("redis", e)
+		_ = redis.queue.Schedule(ctx, unhurried(e), until)
+		q.world.lags.lookAtQueue()
+	})
 }
 
 // unhurried has an entry come back after the longest wait that a random number can
@@ -203,18 +211,28 @@ func unhurried(e credential.Entry) credential.Entry {
 
 // Add implements scheduler.Index.
 func (q queueOf) Add(ctx context.Context, entries ...credential.Entry) (n int, err error) {
-	err = q.do(ctx, "queue.add", "", func(redis *redis) { n, _ = redis.queue.Add(ctx, entries...) })
+	err = q.do(ctx, "queue.add", "", func(redis *redis) {
+		q.world.evidence.keepValue("redis", entries)
+		n, _ = redis.queue.Add(ctx, entries...)
+		q.world.lags.lookAtQueue()
+	})
 	return n, err
 }
 
 // Expedite implements scheduler.Index.
 func (q queueOf) Expedite(ctx context.Context, id credential.ID, now time.Time, forced bool) error {
-	return q.do(ctx, "queue.expedite", id.String(), func(redis *redis) { _ = redis.queue.Expedite(ctx, id, now, forced) })
+	return q.do(ctx, "queue.expedite", id.String(), func(redis *redis) {
+		_ = redis.queue.Expedite(ctx, id, now, forced)
+		q.world.lags.lookAtQueue()
+	})
 }
 
 // Remove implements scheduler.Index.
 func (q queueOf) Remove(ctx context.Context, ids ...credential.ID) error {
-	return q.do(ctx, "queue.remove", "", func(redis *redis) { _ = redis.queue.Remove(ctx, ids...) })
+	return q.do(ctx, "queue.remove", "", func(redis *redis) {
+		_ = redis.queue.Remove(ctx, ids...)
+		q.world.lags.lookAtQueue()
+	})
 }
 
 // Entries implements scheduler.Index.

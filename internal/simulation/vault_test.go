@@ -131,6 +131,7 @@ func (v vaultOf) PutGrant(ctx context.Context, id credential.ID, g credential.Gr
 		vault.grants[id] = after
 		remember(ctx, id, version, reading{after.write, asked})
 		v.world.book.grantWritten(v.process, id, before.data, g, blind{before.write != read.write, asked.Sub(read.asked)})
+		v.world.lags.look()
 		return nil
 	})
 	return version, err
@@ -150,7 +151,9 @@ func (v vaultOf) PutToken(ctx context.Context, id credential.ID, t credential.To
 	err = v.do(ctx, "token.write", id.String(), func(vault *vault) (err error) {
 		before := vault.tokens[id].data
 		if version, err = checkAndSet(vault.tokens, id, t, cas); err == nil {
+			v.world.evidence.keep("what people are told", []byte(t.Message))
 			v.world.book.tokenWritten(id, before, t)
+			v.world.lags.look()
 		}
 		return err
 	})

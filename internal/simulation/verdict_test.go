@@ -7,14 +7,14 @@ import (
 	"time"
 
 	"refresher/internal/credential"
-	"refresher/internal/renewal"
 )
 
 // calm ends everything that goes wrong, at once, and brings everybody back.
 func (w *world) calm() {
 	w.note("calm")
 	w.chaos.Store(false)
-	w.vault.down, w.redis.down = false, false
+	w.endOutage(&w.vault.place)
+	w.endOutage(&w.redis.place)
 	for i, h := range w.timeline {
 		if soon := time.Now().Add(time.Duration(i) * time.Second); soon.Before(h.at) && !h.fixed {
 			h.at = soon
@@ -23,7 +23,7 @@ func (w *world) calm() {
 	w.sortTimeline()
 	for _, s := range w.seats {
 		if s.process != nil {
-			s.process.pausedUntil.Store(nil)
+			w.lags.disturb("", func() { s.process.pausedUntil.Store(nil) })
 		}
 	}
 	for _, s := range w.subjects {
@@ -60,6 +60,8 @@ func (w *world) unsettled(s *subject) string {
 		return "nobody has stored its new seed yet"
 	case !g.Adopted(credential.Secret(s.seeds[len(s.seeds)-1])):
 		return "its newest seed is not adopted"
+	case s.patient && g.Intent != nil && !g.Intent.NotBefore.IsZero() && time.Since(g.Intent.BeganAt) < accessLifetime:
+		return "" // it is refused while its access token lives, and tried again then
 	case g.Intent != nil:
 		return "I9: its intent is open"
 	case g.State != credential.GrantIdle:
@@ -100,15 +102,12 @@ func (w *world) quiet() {
 		if g := w.vault.grants[s.id].data.Generation; g <= generations[s.id] {
 			w.wrong("%s cannot be renewed any more: generation %d", s.id, g)
 		}
-		if !s.dormant && !w.works(w.vault.tokens[s.id].data) {
+		if waits := s.patient && w.vault.grants[s.id].data.Intent != nil; !s.dormant && !waits && !w.works(w.vault.tokens[s.id].data) {
 			w.wrong("the published token of %s does not serve", s.id)
 		}
 	}
 	w.judgeQueue()
 	w.judgeAnswers()
-	if told := w.book.counts[renewal.EventAnswerLost]; told < w.book.lost && !w.restored {
-		w.wrong("I3: %d grants were lost with an answer, %d were reported", w.book.lost, told)
-	}
 }
 
 func (w *world) mustBeSettled(when string) {
@@ -133,7 +132,7 @@ func (w *world) judgeQueue() {
 	for _, s := range w.subjects {
 		i := slices.IndexFunc(entries, func(e credential.Entry) bool { return e.ID == s.id })
 		if i < 0 {
-			w.wrong("%s is not in the queue", s.id)
+			w.wrong("I7: %s is not in the queue", s.id)
 			continue
 		}
 		ends := w.vault.grants[s.id].data.RefreshTokenIssuedAt.Add(14 * 24 * time.Hour)
@@ -148,10 +147,10 @@ func (w *world) judgeQueue() {
 func (w *world) judgeAnswers() {
 	for _, sends := range w.book.sends {
 		for _, s := range sends {
-			if !s.home || w.book.stored[s.issued] || w.book.adopted[s.id].After(s.at) || s.at.Before(w.restoredAt) || w.book.blinded[s.id] {
+			if !s.home || w.book.stored[s.issued] || w.book.adopted[s.id].After(s.at) || !w.book.blinded[s.id].Before(s.at) {
 				continue
 			}
-			if s.spool.destroyed && w.redisForgot {
+			if s.spool.destroyed && !w.redis.told[s.attempt] {
 				continue
 			}
 			w.wrong("I2: an answer for %s of %.3f reached spool %s and never Vault", s.id, s.at.Sub(w.began).Seconds(), s.spool.name)
@@ -164,7 +163,7 @@ func (w *world) stop() {
 	w.over = true
 	for _, s := range w.seats {
 		if s.process != nil {
-			s.process.stop()
+			w.tellToStop(s.process)
 		}
 	}
 	w.run(time.Now().Add(2*grace), func() bool {
@@ -177,6 +176,7 @@ func (w *world) stop() {
 		}
 	}
 	w.gate.close()
+	w.judgeSecrets()
 }
 
 func (w *world) report() string { return strings.Join(w.story, "\n") }

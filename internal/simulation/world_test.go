@@ -27,6 +27,9 @@ type world struct {
 	sims  *providersim.Providers
 	log   zerolog.Logger
 	book  *book
+	// evidence is what was written where no secret may be.
+	evidence *evidence
+	lags     *lags
 
 	seats    []*seat
 	spools   []*spool
@@ -41,6 +44,8 @@ type world struct {
 	restored bool // Vault was put back to an older copy
 	// restoredAt is when that was.
 	restoredAt time.Time
+	// putBack is how old that copy was.
+	putBack time.Duration
 	// redisForgot: something of the spent list in Redis may be missing.
 	redisForgot bool
 
@@ -62,12 +67,13 @@ func newWorld(t *testing.T, dir string, seed uint64) *world {
 	p := newPlan(seed)
 	w := &world{
 		t: t, dir: dir, plan: p, gate: newGate(p), vault: newVault(p.odds), redis: newRedis(p.odds),
-		sims: providersim.New(providersim.Options{CheckfrontAccess: accessLifetime, CheckfrontGrant: 14 * 24 * time.Hour}),
-		log:  zerolog.Nop(), hosts: map[string]credential.ID{}, began: time.Now(),
+		sims:  providersim.New(providersim.Options{CheckfrontAccess: accessLifetime, CheckfrontGrant: 14 * 24 * time.Hour}),
+		hosts: map[string]credential.ID{}, began: time.Now(), evidence: newEvidence(),
 	}
+	w.log = zerolog.New(logOf{w.evidence}).Level(zerolog.TraceLevel)
 	w.chaos.Store(true)
 	w.redisForgot = p.odds.redisFail+p.odds.redisLost > 0
-	w.book = newBook(w)
+	w.book, w.lags = newBook(w), newLags(w)
 	for i := range p.credentials {
 		w.newSubject(i)
 	}
@@ -153,15 +159,17 @@ func (w *world) grant(s *step) {
 	}
 	if w.plan.roll("kill", s.key, s.n) < w.odds(s.key, w.plan.odds.kill) {
 		w.tell(s, "killed")
-		w.crash(s.who)
+		w.lags.disturb("", func() { w.crash(s.who) })
 		s.pass <- false
 		return
 	}
 	d := w.plan.stretch(tick, takeoverAfter/2, "paused", s.key, s.n)
 	w.note("%s is paused for %v at %s", s.who.seat.name, d, s.key)
 	until := time.Now().Add(d)
-	s.who.pausedAt = time.Now()
-	s.who.pausedUntil.Store(&until)
+	w.lags.disturb("", func() {
+		s.who.pausedAt = time.Now()
+		s.who.pausedUntil.Store(&until)
+	})
 	s.n += 1 << 20 // it meets with this once
 	w.gate.put(s)
 }

@@ -87,15 +87,12 @@ func (r *rig) begin(k Kind, s Step) bool {
 	}
 }
 
-// sinceLoss is how long Redis must have kept what it was told before Vault may be set back,
-// and untilLoss how long it then keeps it: by then each grant was visited, even by replicas that
-// are killed over and over. A Vault that forgot an intent and a Redis that forgot the
-// spent list leave no trace of a presentation. The protocol does not promise to bear both
-// within one round of visits, so the rig does not ask for that.
-const (
-	sinceLoss = 30 * time.Second
-	untilLoss = time.Minute
-)
+// sinceLoss is how long Redis must have kept what it was told before Vault may be set back. Then
+// it keeps it until no grant is left that has forgotten a presentation: a Vault that forgot
+// an intent and a Redis that forgot the spent list leave no trace of it but in the spool of one
+// replica, which may be away. The protocol does not promise to bear that, so the rig does
+// not ask for it.
+const sinceLoss = 5 * time.Second
 
 // bearable keeps from a fleet whose Vault was just set back, or is about to be, what
 // would take the spent list from it too.
@@ -149,7 +146,8 @@ func (r *rig) spoolFirst(rep *replica, a *attempt) {
 	if found, whole := rep.spool.answerOf(a.Name); whole {
 		r.spooled(rep, found, inSpool)
 	} else if rep.there() { // not killed meanwhile, and its spool destroyed
-		r.seen.note(a, func(a *attempt) { a.Unspooled = true })
+		// A copy that is made again may find that the answer was committed meanwhile.
+		r.seen.note(a, func(a *attempt) { a.Unspooled = a.Unspooled || a.Spooled.IsZero() })
 	}
 }
 

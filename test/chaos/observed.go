@@ -93,6 +93,7 @@ type observed struct {
 	lags          []lag                       // of each commit that was published
 	leases        map[string]bool             // by tenant and owner
 	epoch         int                         // how often Vault was set back
+	forgotten     map[string]bool             // by ID: grants that have forgotten a presentation since
 	commits       int
 }
 
@@ -101,6 +102,7 @@ func newObserved() *observed {
 		attempts: map[string]*attempt{}, latest: map[int]map[string]*attempt{}, presentations: map[string][]*attempt{},
 		owners: map[string]string{}, generations: map[string]int{}, inVault: map[string]time.Time{},
 		shown: map[string]int{}, committed: map[string]time.Time{}, published: map[string][]publication{}, deaths: map[string]*death{}, leases: map[string]bool{},
+		forgotten: map[string]bool{},
 	}
 }
 
@@ -174,6 +176,7 @@ func (o *observed) grant(id string, doc document, written bool) (died bool) {
 	if _, known := o.inVault[token]; !known {
 		o.inVault[token] = time.Now()
 	}
+	o.remember(id, doc)
 	if doc.Intent != nil {
 		if a := o.attempts[doc.Intent.Attempt]; a != nil && a.Landed.IsZero() {
 			a.Landed = time.Now()
@@ -253,11 +256,33 @@ func (o *observed) note(a *attempt, change func(*attempt)) {
 	change(a)
 }
 
-// setBack takes down that Vault's storage was put back: what was newest is not any more.
-func (o *observed) setBack() {
+// remember takes in that a grant knows again of what it had forgotten: it has another token
+// than one that was presented, is being probed, taken over or brought forward, or is dead.
+func (o *observed) remember(id string, doc document) {
+	probed := doc.Intent != nil && (doc.Intent.Probe || doc.Intent.Claim)
+	if probed || doc.State == "dead" || len(o.presentations[hash(doc.RefreshToken)]) == 0 {
+		delete(o.forgotten, id)
+	}
+}
+
+// forgetful reports whether there are grants that have forgotten a presentation.
+func (o *observed) forgetful() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.forgotten) > 0
+}
+
+// setBack takes down that Vault's storage was put back to a copy that was begun at a time: what
+// was newest is not any more, and intents from since then are forgotten.
+func (o *observed) setBack(copied time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.epoch++
+	for _, a := range o.attempts {
+		if a.IntentAt.After(copied) {
+			o.forgotten[a.ID] = true
+		}
+	}
 	clear(o.generations)
 	clear(o.shown)
 	clear(o.committed)

@@ -238,16 +238,12 @@ func (r *rig) beginSetBack(f *Fault, copied time.Time) {
 	r.wantsSetBack.Store(false)
 }
 
-// settingBack reports whether Vault is being set back, or was just now.
+// settingBack reports whether Vault is being set back, or a grant has not yet got over that.
 func (r *rig) settingBack() bool {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, s := range r.setBacks {
-		if s.fault.Until.IsZero() || time.Since(s.fault.Until) < untilLoss {
-			return true
-		}
-	}
-	return false
+	under := slices.ContainsFunc(r.setBacks, func(s setBack) bool { return s.fault.Until.IsZero() })
+	r.mu.Unlock()
+	return under || r.seen.forgetful()
 }
 
 // broken takes down a defect of the rig's own; the run fails for it.

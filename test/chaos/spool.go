@@ -149,7 +149,11 @@ func (s *spoolDir) protect() error {
 		return fmt.Errorf("make a spool read-only: %w", err)
 	}
 	s.bound = true
-	if err := syscall.Mount("", folder, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+	var err error
+	if !eventually(patience, func() bool { // busy for as long as a file is open there
+		err = syscall.Mount("", folder, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, "")
+		return !errors.Is(err, syscall.EBUSY)
+	}) || err != nil {
 		return fmt.Errorf("make a spool read-only: %w", err)
 	}
 	return nil

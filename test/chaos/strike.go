@@ -167,7 +167,7 @@ func (r *rig) strikeVault(f *Fault) {
 		copied, err := r.vault.copyStorage()
 		r.note("Vault's storage is copied", err)
 		r.beginSetBack(f, began)
-		mend = func() error { return r.putBack(copied) }
+		mend = func() error { return r.putBack(copied, began) }
 	}
 	r.later(down, func() {
 		r.note("Vault is back", mend())
@@ -179,13 +179,13 @@ func (r *rig) strikeVault(f *Fault) {
 	})
 }
 
-// putBack replaces Vault's storage by an older copy.
-func (r *rig) putBack(copied string) error {
+// putBack replaces Vault's storage by an older copy, which was begun at a time.
+func (r *rig) putBack(copied string, began time.Time) error {
 	r.vault.kill()
 	if err := r.vault.replaceStorage(copied); err != nil {
 		return err
 	}
-	r.seen.setBack()
+	r.seen.setBack(began)
 	r.story.tell(0, "", "Vault's storage is put back to an older copy")
 	return r.vault.start(r.ctx)
 }
