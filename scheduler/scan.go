@@ -303,9 +303,8 @@ func (s *scanner) reread(ctx context.Context, index Index, known []credential.En
 	for i := range min(s.settings.Budget, len(known)) {
 		entry := known[(start+i)%len(known)]
 		s.next = known[(start+i+1)%len(known)].ID
-		cred, err := paced(ctx, s.pace, func() (credential.Credential, error) { return s.store.Credential(ctx, entry.ID) })
 		report.Read++
-		changed, err := edited(entry, cred, err)
+		changed, err := s.changed(ctx, entry)
 		if err != nil {
 			return fmt.Errorf("read %s again: %w", entry.ID, err)
 		}
@@ -318,6 +317,19 @@ func (s *scanner) reread(ctx context.Context, index Index, known []credential.En
 		}
 	}
 	return nil
+}
+
+// changed reports whether Vault holds something else of a credential than was last acted on: a
+// person has edited it or, if its turn comes in a day because a person was asked for, Vault
+// was put back to before it asked.
+func (s *scanner) changed(ctx context.Context, entry credential.Entry) (bool, error) {
+	cred, err := paced(ctx, s.pace, func() (credential.Credential, error) { return s.store.Credential(ctx, entry.ID) })
+	changed, err := edited(entry, cred, err)
+	if changed || err != nil || entry.Memo.Status != credential.StatusNeedsAuthorization {
+		return changed, err
+	}
+	token, err := s.token(ctx, entry.ID)
+	return token.Status != entry.Memo.Status, err
 }
 
 // edited reports whether a credential is another than the one last acted on. One

@@ -171,6 +171,34 @@ func (h *hiding) Names(ctx contextT, tenant string) ([]string, error) {
 	return kept, err
 }
 
+// TestForgottenRequestIsNoticed: Vault was put back to before a person was asked to authorize. The
+// queue alone remembers that, and would leave the credential alone for a day.
+func TestForgottenRequestIsNoticed(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 3, 0, nil)
+	if _, err := b.scanNowT(t); err != nil {
+		t.Fatal(err)
+	}
+	for i, stored := range []credential.Status{credential.StatusExpired, credential.StatusNeedsAuthorization, credential.StatusActive} {
+		memo := credential.Memo{CredentialVersion: 1, Status: credential.StatusNeedsAuthorization}
+		if stored == credential.StatusActive {
+			memo.Status = credential.StatusRetrying // it has its turn soon
+		}
+		b.vault.tokens[id(i)] = credential.Token{Status: stored}
+		if err := b.queue.Schedule(t.Context(), credential.Entry{ID: id(i), Due: time.Now().Add(time.Hour), Memo: memo}, time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	report, err := b.scanNowT(t)
+	if err != nil || report.Edited != 1 {
+		t.Fatalf("report %+v, %v; want one noticed", report, err)
+	}
+	claim, err := b.queue.Claim(t.Context(), time.Now(), 10, time.Minute)
+	if err != nil || len(claim.Entries) != 1 || claim.Entries[0].ID != id(0) {
+		t.Errorf("due now: %+v, %v; want the one that was forgotten", claim.Entries, err)
+	}
+}
+
 // TestEditIsNoticed: a rolling part is read again each time, and all come round.
 func TestEditIsNoticed(t *testing.T) {
 	t.Parallel()
