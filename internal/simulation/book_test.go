@@ -69,6 +69,10 @@ type presentation struct {
 	// arrived: it has had its effect, or never will.
 	arrived bool
 	issued  string // the new refresh token
+	// refreshed: the provider took the token and let it live.
+	refreshed bool
+	// heard: the answer came back and can be read.
+	heard bool
 	// home: the answer came back to who asked, and so reached the spool.
 	home bool
 	// unspent: the answer came back and proves that the token is unspent.
@@ -161,7 +165,7 @@ func (b *book) grantWritten(p *process, id credential.ID, before, g credential.G
 	if g.Generation < before.Generation && !over.other {
 		b.world.wrong("I4: the generation of %s goes back from %d to %d", id, before.Generation, g.Generation)
 	}
-	if published := b.world.vault.tokens[id].data.Generation; g.Generation > before.Generation && before.Generation > published {
+	if published := b.world.vault.tokens[id].data.Generation; before.AccessToken != "" && g.Generation > before.Generation && before.Generation > published {
 		b.world.wrong("I4: %s comes to generation %d before %d is published, which is at %d", id, g.Generation, before.Generation, published)
 	}
 	if g.State == credential.GrantDead && before.State != credential.GrantDead {
@@ -179,8 +183,8 @@ func (b *book) writtenOff(p *process, id credential.ID, doc credential.Grant) {
 		return
 	case g.dead: // of a reuse, which was judged when it happened
 		b.announced(p, id, token)
-	case g.living == token && doc.AccessToken == "" && b.world.restored && b.world.subject(id).patient:
-		return // Vault was restored: how long its access token lives is not known
+	case g.living == token && b.refreshedUnseen(token):
+		return // how long its access token lives is not known
 	case g.living == token:
 		b.world.wrong("I5: %s is written off, and its token lives", id)
 	case b.takenBack[g.living] && g.by != nil && b.kept(p, g.by):
@@ -189,6 +193,16 @@ func (b *book) writtenOff(p *process, id credential.ID, doc credential.Grant) {
 		b.mayLose(p, g, "I5: "+id.String()+" is written off")
 		b.announced(p, id, token)
 	}
+}
+
+// refreshedUnseen reports whether the provider has given out another access token for a refresh
+// token that it let live, and Vault knows nothing of that: nobody heard the answer, or Vault
+// was put back to before it. While that lives, some refuse to refresh.
+func (b *book) refreshedUnseen(token string) bool {
+	return slices.ContainsFunc(b.sends[token], func(s *presentation) bool {
+		unseen := !s.heard || !s.at.After(b.world.restoredAt)
+		return s.refreshed && unseen && time.Since(s.at) < accessLifetime+2*rotationTimeout && b.world.subject(s.id).patient
+	})
 }
 
 // announced judges whether a lost grant was counted as that by who writes it off (I3): the
@@ -273,6 +287,7 @@ func (b *book) arrived(s *presentation, e providersim.Event) {
 			g.living, g.by, s.issued = e.IssuedHash, s, e.IssuedHash
 			b.tokens[e.IssuedHash] = g
 		}
+		s.refreshed = s.issued == ""
 	case providersim.ResultReuse:
 		if !g.dead {
 			g.dead = true
@@ -286,8 +301,9 @@ func isNoRotation(e providersim.Event) bool { return e.Fault == "no_rotation" }
 // returned takes down that an answer came back to who asked. From here it goes to
 // the spool without another effect in between.
 func (b *book) returned(s *presentation, a refreshers.Answer) {
-	s.home = s.issued != "" && a.Status == http.StatusOK && !a.Truncated && readable(a)
-	if s.home && !b.stored[s.issued] {
+	s.heard = a.Status == http.StatusOK && !a.Truncated && readable(a)
+	s.home = s.issued != "" && s.heard
+	if s.home && !b.stored[s.issued] && !b.overtaken(s) {
 		b.waiting[s.id] = s
 	}
 	s.unspent = a.Status == http.StatusTooManyRequests || a.Status == http.StatusUnauthorized
@@ -349,6 +365,12 @@ func (b *book) kept(p *process, by *presentation) bool {
 	}
 	sealed, err := os.ReadFile(filepath.Join(p.spool.dir, "kept", by.id.Tenant+"."+by.id.Name))
 	return err == nil && bytes.Contains(sealed, []byte(by.attempt))
+}
+
+// overtaken reports whether a new authorization was adopted since a presentation, or its grant
+// was written over blindly.
+func (b *book) overtaken(s *presentation) bool {
+	return b.adopted[s.id].After(s.at) || !b.blinded[s.id].Before(s.at)
 }
 
 // waitsInUse reports whether an answer for a credential waits in the spool of a process that

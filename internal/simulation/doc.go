@@ -46,9 +46,9 @@
 //	I6  at every presentation: its answer has a file to go to, and had it when the intent
 //	    was written; a process that stops has waited for what it sent
 //	I7  within a minute somebody is asked to authorize for what was written off; within two
-//	    (ten after a loss of Redis, or if the credential was away) the queue, by which the
-//	    alerts go, knows that, and when each grant ends at the latest; within three, that
-//	    an intent is open; at rest, exactly
+//	    (ten after a loss of Redis, and longer if only a scan can tell) the queue, by which
+//	    the alerts go, knows that; within three, that an intent is open, and when each
+//	    grant ends at the latest; at rest, exactly
 //	I8  at the end: no secret that the provider gave out is in the log of any process, on
 //	    its finest level, in what Redis was given, in what people are told, or in a spool
 //	I9  at rest: no intent is open; nobody takes over a probe in its owner's time
@@ -100,5 +100,8 @@
 //
 // An answer whose spool was destroyed is forgiven unless Redis has had its copy since it last
 // lost everything. Where a provider refuses to refresh while the access token lives, people
-// here store a new seed only when that is over, and after a restore nobody knows when.
+// here store a new seed only when that is over. A grant is even given up there, though it lives,
+// if the provider had refreshed it, let its refresh token live, and the answer was lost, or
+// taken back by a restore: how long the access token lives of which nobody has heard is not
+// known. That is forgiven while it lives, and it is the one known way in which I5 is broken.
 package simulation

@@ -182,6 +182,21 @@ func lossCases() []judged {
 			c.intend()
 			c.writeOff()
 		}},
+		{"so is one that was refreshed, of which nobody heard", "", func(c *scene) {
+			c.s.patient = true
+			c.intend()
+			c.book.arrived(c.send(), providersim.Event{Result: providersim.ResultOK})
+			c.writeOff()
+		}},
+		{"and one of which somebody heard", "I5", func(c *scene) {
+			c.s.patient = true
+			c.intend()
+			sent := c.send()
+			c.book.arrived(sent, providersim.Event{Result: providersim.ResultOK})
+			c.home(sent)
+			<-time.After(time.Second)
+			c.writeOff()
+		}},
 		{"it waits for a person in vain", "I5", func(c *scene) {
 			c.book.revoked(c.s.app.RefreshToken)
 			c.writeOff()
@@ -306,12 +321,12 @@ func knowledgeCases() []judged {
 		{"the queue does not know when the grant ends", "I7", func(c *scene) {
 			c.know(credential.Memo{Status: credential.StatusActive})
 			c.write(func(*credential.Grant) {})
-			c.after(lagBound + time.Second)
+			c.after(lagBound + rotationTimeout + time.Second)
 		}},
 		{"the queue believes that it ends later", "I7", func(c *scene) {
 			c.know(credential.Memo{Status: credential.StatusActive, GrantExpiresAt: time.Now().Add(grantLife + time.Hour)})
 			c.write(func(*credential.Grant) {})
-			c.after(lagBound + time.Second)
+			c.after(lagBound + rotationTimeout + time.Second)
 		}},
 		{"the queue does not know of an intent", "I7", func(c *scene) {
 			c.know(living())

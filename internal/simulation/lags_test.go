@@ -13,7 +13,10 @@ const (
 	lossBound  = time.Minute      // a loss, if nothing goes wrong meanwhile
 	lagBound   = 2 * time.Minute  // everything else, and what was disturbed
 	redisBound = 10 * time.Minute // after a loss of Redis: the queue is built anew
-	grantLife  = 14 * 24 * time.Hour
+	// scanBound is for what only a scan can notice: the replica that scans may have died, and
+	// others leave it one round and a half before theirs.
+	scanBound = 5*scanEvery/2 + lagBound
+	grantLife = 14 * 24 * time.Hour
 )
 
 // lags judge what has to follow something within a time: the publication a commit (I4), and
@@ -70,9 +73,9 @@ func (l *lags) behind(s *subject) map[string]time.Duration {
 	memo, queued := l.memos[s.id]
 	known := lagBound
 	if !queued {
-		known = redisBound // it was deleted, and comes back with a scan
+		known = scanBound // it was deleted, and comes back with a scan
 	}
-	if g.Generation > t.Generation {
+	if g.Generation > t.Generation && g.AccessToken != "" {
 		found[lagPublished] = lagBound
 	}
 	if w.book.waitsInUse(s.id) {
@@ -87,10 +90,10 @@ func (l *lags) behind(s *subject) map[string]time.Duration {
 		found[lagStatus] = known
 	}
 	if living := g.State != "" && g.State != credential.GrantDead; living && l.endsUnseen(memo, g) {
-		found[lagExpiry] = known
+		found[lagExpiry] = known + rotationTimeout // who waits for the answer tells the queue then
 	}
 	if g.Intent != nil && memo.IntentSince.IsZero() {
-		found[lagIntent] = known + rotationTimeout // who waits for the answer tells the queue then
+		found[lagIntent] = known + rotationTimeout // likewise
 	}
 	return found
 }
@@ -107,7 +110,7 @@ func (l *lags) endsUnseen(memo credential.Memo, g credential.Grant) bool {
 func (l *lags) look() { l.lookAgain(lag{}) }
 
 // edited does that after a person has changed something, which the next scan notices.
-func (l *lags) edited() { l.lookAgain(lag{bound: redisBound}) }
+func (l *lags) edited() { l.lookAgain(lag{bound: scanBound}) }
 
 // restored does that after Vault was put back.
 func (l *lags) restored() { l.lookAgain(lag{forgiven: true}) }

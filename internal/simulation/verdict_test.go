@@ -147,7 +147,7 @@ func (w *world) judgeQueue() {
 func (w *world) judgeAnswers() {
 	for _, sends := range w.book.sends {
 		for _, s := range sends {
-			if !s.home || w.book.stored[s.issued] || w.book.adopted[s.id].After(s.at) || !w.book.blinded[s.id].Before(s.at) {
+			if !s.home || w.book.stored[s.issued] || w.book.overtaken(s) {
 				continue
 			}
 			if s.spool.destroyed && !w.redis.told[s.attempt] {
