@@ -100,11 +100,10 @@ soak: redis tools-vault build ## Keep 10,000 credentials alive under faults and 
 		-credentials=$(or $(CREDENTIALS),10000) -rate=$(or $(RATE),100) -seed=$(or $(SEED),1) -report='$(CURDIR)/.cache/soak.md'
 
 .PHONY: simulation
-simulation: ## Play SEEDS=2000 simulated worlds (FROM=1) and FRESH=300 new ones (one again: go test ./internal/simulation -run TestSimulation -seed=N -v)
-	$(GO) test ./internal/simulation -seeds=$(or $(SEEDS),2000) -from=$(or $(FROM),1) -timeout=30m
-	@from=$$(date +%s); echo "fresh seeds, from $$from on:"; \
-	$(GO) test ./internal/simulation -run '^TestSimulation$$' -seeds=$(or $(FRESH),300) -from=$$from -timeout=30m || \
-	{ echo "play them again: make simulation SEEDS=$(or $(FRESH),300) FROM=$$from FRESH=0"; exit 1; }
+simulation: ## Play SEEDS=2000 simulated worlds (FROM=1), or FRESH=300 new ones (one again: go test ./internal/simulation -run TestSimulation -seed=N -v)
+	@from=$(or $(FROM),$(if $(FRESH),$$(date +%s),1)); echo "seeds from $$from on"; \
+	$(GO) test ./internal/simulation -seeds=$(or $(FRESH),$(SEEDS),2000) -from=$$from -timeout=30m || \
+	{ echo "play them again: make simulation SEEDS=$(or $(FRESH),$(SEEDS),2000) FROM=$$from"; exit 1; }
 
 .PHONY: model
 model: ## Search the protocol's model with any two faults at once (two minutes)
