@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"refresher/internal/credential"
@@ -26,6 +27,9 @@ const (
 // conductor alone looks at it, and whoever has an effect.
 type lags struct {
 	world *world
+	// mu is for the race detector, to which two goroutines that the conductor lets go on one after
+	// the other have nothing to do with each other if time alone has woken them.
+	mu    sync.Mutex
 	open  map[lagKey]*lag
 	memos map[credential.ID]credential.Memo // as the queue has them
 	dues  map[credential.ID]time.Time
@@ -116,6 +120,8 @@ func (l *lags) edited() { l.lookAgain(lag{bound: scanBound}) }
 func (l *lags) restored() { l.lookAgain(lag{forgiven: true}) }
 
 func (l *lags) lookAgain(fresh lag) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, s := range l.world.subjects {
 		found := l.behind(s)
 		for _, what := range []string{lagPublished, lagAnswer, lagDeath, lagStatus, lagExpiry, lagIntent} {
@@ -214,6 +220,8 @@ func (l *lags) from() time.Time {
 // called does not count the time of a call for those whose turn comes after it: one worker
 // at a time is at a tenant.
 func (l *lags) called(id credential.ID, took time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for key, it := range l.open {
 		if key.id.Tenant == id.Tenant && key.id != id {
 			it.since = it.since.Add(min(took, max(time.Since(it.since), 0)))
@@ -224,16 +232,19 @@ func (l *lags) called(id credential.ID, took time.Duration) {
 // disturb judges what has lagged so far, and has its time counted anew once something has
 // gone wrong: for one credential, or for all. change is what goes wrong.
 func (l *lags) disturb(about string, change func()) {
-	for key, it := range l.open {
-		if concerns(about, key.id) {
-			l.judge(key, it)
-		}
-	}
+	l.each(about, l.judge)
 	change()
 	from := l.from()
+	l.each(about, func(_ lagKey, it *lag) { it.since, it.disturbed = from, true })
+}
+
+// each does something with all that lags and that a request is about.
+func (l *lags) each(about string, do func(lagKey, *lag)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for key, it := range l.open {
 		if concerns(about, key.id) {
-			it.since, it.disturbed = from, true
+			do(key, it)
 		}
 	}
 }
