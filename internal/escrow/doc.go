@@ -21,7 +21,8 @@
 // The last committed answer is kept because Vault can be put back to before its commit,
 // and would hold a token then that the provider takes no more. Keep and Delete are for
 // answers that are dealt with; CopyAgain is for those that are not, when Redis may have
-// lost its copy.
+// lost its copy. After RedisForgot it also tells Redis again what was kept, and the marks of the
+// spent list.
 //
 // Room is made before the token is spent, so that the answer is sure to find a
 // place. An answer is sealed with HPKE (RFC 9180) to a public key whose private
